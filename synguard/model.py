@@ -1,0 +1,295 @@
+"""The frozen records that every layer speaks.
+
+Two clocks appear here. ``*_ns`` is the kernel's monotonic clock, which the probe stamps its records
+with; ``*_s`` is wall-clock time in seconds since the Unix epoch, for people. Nothing below a
+:class:`Snapshot` reads either of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A destination that answers SYNs with SYN-ACK.
+
+    Port 0 stands for the *closed* bucket: all ports of that address that have not answered.
+    """
+
+    address: Address
+    port: int
+
+    def __str__(self) -> str:
+        """Return ``203.0.113.5:443``, ``[2001:db8::5]:443``, or the address alone for closed ports."""
+        if self.port == 0:
+            return str(self.address)
+        if self.address.version == 6:
+            return f"[{self.address}]:{self.port}"
+        return f"{self.address}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Listener:
+        """Read what ``str()`` wrote. Raises ValueError with the offending text."""
+        host, port = text, "0"
+        if text.startswith("["):
+            host, _, rest = text[1:].partition("]")
+            if rest:
+                port = rest.removeprefix(":")
+        elif text.count(":") == 1:
+            host, _, port = text.partition(":")
+        if not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{text!r} is not ADDR:PORT, [ADDR6]:PORT or an address")
+        return cls(ip_address(host), int(port))
+
+
+def source_text(source: Network) -> str:
+    """Return a source as people write it: a single address without its prefix length."""
+    if source.prefixlen == source.max_prefixlen:
+        return str(source.network_address)
+    return str(source)
+
+
+class Cohort(NamedTuple):
+    """The attempts that began in one time slice, with the completions of *those* attempts.
+
+    In a closed bucket ``completed`` counts the attempts that were answered after all, and so moved
+    to their listener.
+    """
+
+    start_ns: int
+    attempts: int
+    completed: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeCounts:
+    """Cumulative counts since the probe was attached, as RFC 9293's handshake goes."""
+
+    attempts: int = 0
+    syn_retransmits: int = 0
+    syn_duplicates: int = 0
+    answered: int = 0
+    completed: int = 0
+    aborted: int = 0
+    refused: int = 0
+    dropped_by_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerReading:
+    """What the probe knows of one listener at one moment."""
+
+    listener: Listener
+    counts: HandshakeCounts
+    #: Slices of ``Snapshot.listener_cohort_ns``, oldest first; slices without attempts are left out.
+    cohorts: tuple[Cohort, ...]
+    #: Cumulative attempts whose SYN carried no TCP option at all.
+    bare_attempts: int = 0
+    #: Distinct sources of the attempts of the last one to two seconds (HyperLogLog, about 7 %).
+    sources_estimated: int | None = None
+    #: Cumulative completions by SYN-ACK→ACK time: bin 0 is below 1 ms (2^20 ns), bin i below 2^i ms.
+    handshake_ms_histogram: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReading:
+    """What the probe knows of one watched source at one moment."""
+
+    source: Network
+    counts: HandshakeCounts
+    #: Slices of ``Snapshot.source_cohort_ns``, oldest first; slices without attempts are left out.
+    cohorts: tuple[Cohort, ...]
+    #: Distinct (address, port) targets since the source was first seen; saturates near 250.
+    targets_estimated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the detector may know, with the moment it was true."""
+
+    time_ns: int
+    wall_s: float
+    listener_cohort_ns: int
+    source_cohort_ns: int
+    listeners: tuple[ListenerReading, ...] = ()
+    #: Only sources that the probe named as candidates, not all it holds.
+    sources: tuple[SourceReading, ...] = ()
+    totals: Mapping[str, int] = field(default_factory=dict)
+
+
+class AlertKind(StrEnum):
+    """What is happening."""
+
+    SYN_FLOOD = "syn-flood"
+    SCAN = "scan"
+    REFLECTION = "reflection"
+    OVERLOAD = "overload"
+    BLIND = "blind"
+
+
+class AlertClass(StrEnum):
+    """Which form of its kind it takes."""
+
+    SINGLE_SOURCE = "single-source"
+    PREFIX = "prefix"
+    SPOOFED = "spoofed"
+    DISTRIBUTED = "distributed"
+    FIN = "fin"
+    NULL = "null"
+    XMAS = "xmas"
+    HALF_OPEN = "half-open"
+    CLOSED_PORTS = "closed-ports"
+
+
+class Severity(StrEnum):
+    """How much it matters, least first."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class AlertState(StrEnum):
+    """Whether it goes on."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class ClosedBecause(StrEnum):
+    """Why an alert is closed."""
+
+    ENDED = "ended"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+
+
+class RespondMode(StrEnum):
+    """What may be done about an alert."""
+
+    OFF = "off"
+    DRY_RUN = "dry-run"
+    ENFORCE = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One observation that speaks for an alert's class."""
+
+    name: str
+    value: float | int | str
+    #: 0..1; the weights of the evidence found add up to the belief in the class.
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One observed figure beside the bound it passed; ``explain`` prints these."""
+
+    name: str
+    observed: float
+    threshold: float | None
+    unit: str
+    #: What is usual for this listener, where that is known.
+    baseline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopSource:
+    """A source's share in an alert."""
+
+    source: Network
+    attempts: int
+    completed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What was done about an alert, or in dry-run would have been."""
+
+    response: str
+    mode: RespondMode
+    target: str
+    reason: str
+    until_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One incident, from its opening to its close. Counts are those since it opened."""
+
+    id: int
+    kind: AlertKind
+    alert_class: AlertClass | None
+    severity: Severity
+    state: AlertState
+    started_at_s: float
+    listener: Listener | None
+    source: Network | None
+    closed_because: ClosedBecause | None = None
+    ended_at_s: float | None = None
+    sources_estimated: int | None = None
+    attempts: int = 0
+    answered: int | None = None
+    completed: int | None = None
+    aborted: int = 0
+    refused: int = 0
+    dropped_by_us: int = 0
+    half_open_ratio: float | None = None
+    peak_syn_per_s: float = 0.0
+    #: ``none``, ``cookies``, ``dropping``, ``accept-queue-full`` or ``unknown``.
+    impact: str = "unknown"
+    evidence: tuple[Evidence, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    top_sources: tuple[TopSource, ...] = ()
+    response: Response | None = None
+    #: Why this response, or why none: one sentence for ``explain``.
+    decision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertOpened:
+    """The detector's word that an incident has begun."""
+
+    alert: Alert
+
+
+@dataclass(frozen=True, slots=True)
+class AlertUpdated:
+    """The detector's word that an open incident's figures have moved."""
+
+    alert: Alert
+
+
+@dataclass(frozen=True, slots=True)
+class AlertClosed:
+    """The detector's word that an incident is over."""
+
+    alert: Alert
+
+
+Action = AlertOpened | AlertUpdated | AlertClosed
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A target whose SYNs the probe drops until a moment that the kernel itself enforces."""
+
+    target: Network
+    until_s: float
+    reason: str
+    #: ``manual`` for a person's, ``alert`` for the daemon's own.
+    asked_by: str
+    alert_id: int | None = None
+    created_at_s: float = 0.0
+    hits: int = 0
