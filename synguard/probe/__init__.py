@@ -1,0 +1,1 @@
+"""The kernel side: the eBPF program in C, its compilation, attachment, byte layout and reading."""

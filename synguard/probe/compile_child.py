@@ -1,0 +1,144 @@
+"""The child process that compiles and loads with bcc, sends the descriptors and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+UAPI = Path("/usr/include")
+
+_TYPES_H = """#include "{uapi}/linux/types.h"
+typedef __u8 u8; typedef __u16 u16; typedef __u32 u32; typedef __u64 u64;
+typedef __s8 s8; typedef __s16 s16; typedef __s32 s32; typedef __s64 s64;
+typedef __kernel_size_t size_t;
+typedef _Bool bool;
+#define true 1
+#define false 0
+"""
+
+_VERSION_H = """#define LINUX_VERSION_CODE {code}
+#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))
+"""
+
+_KCONFIG_H = """#define CONFIG_BPF_SYSCALL 1
+#define PAGE_SIZE 4096
+typedef unsigned long uintptr_t;
+"""
+
+_LOCAL_INCLUDE = re.compile(r'^#include "([^"]+)"\s*$', re.MULTILINE)
+
+
+class MissingError(Exception):
+    """Something that must be installed is not."""
+
+
+def _architecture_headers() -> Path:
+    for folder in (UAPI / f"{platform.machine()}-linux-gnu" / "asm", UAPI / "asm"):
+        if folder.is_dir():
+            return folder
+    raise MissingError("the kernel's UAPI headers are missing; install them: apt-get install linux-libc-dev")
+
+
+def _link_all(folder: Path, into: Path, leave_out: str = "") -> None:
+    into.mkdir(parents=True)
+    for entry in folder.iterdir():
+        if entry.name != leave_out:
+            (into / entry.name).symlink_to(entry)
+
+
+def _replace(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    path.write_text(text, encoding="ascii")
+
+
+def build_header_tree(root: Path) -> None:
+    """Make the folder that bcc takes for kernel headers out of the UAPI headers alone.
+
+    bcc asks for a kernel's build tree, which servers seldom have. Programs that touch only packets
+    and maps need nothing but UAPI headers and the few internal ones that bcc's own helpers.h names;
+    ``uapi/linux/bpf.h`` is empty because bcc brings its own.
+    """
+    asm = _architecture_headers()
+    include = root / "include"
+    _link_all(UAPI / "linux", include / "linux")
+    _link_all(UAPI / "linux", include / "uapi" / "linux", leave_out="bpf.h")
+    _link_all(asm, include / "asm")
+    (include / "asm-generic").symlink_to(UAPI / "asm-generic")
+    release = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", platform.release())
+    major, minor, patch = (int(part or 0) for part in release.groups()) if release else (6, 1, 0)
+    code = (major << 16) + (minor << 8) + min(patch, 255)
+    _replace(include / "linux" / "types.h", _TYPES_H.format(uapi=UAPI))
+    _replace(include / "linux" / "version.h", _VERSION_H.format(code=code))
+    _replace(include / "linux" / "kconfig.h", _KCONFIG_H)
+    _replace(include / "linux" / "log2.h", "")
+    _replace(include / "asm" / "page.h", "")
+    _replace(include / "uapi" / "linux" / "bpf.h", "")
+
+
+def amalgamate(source: Path, seen: set[Path] | None = None) -> str:
+    """Return ``source`` with each local include's text in its place, once.
+
+    bcc rewrites map operations in the main file only, so the files that use maps must be one text.
+    """
+    seen = set() if seen is None else seen
+    if source in seen:
+        return ""
+    seen.add(source)
+    text = source.read_text(encoding="utf-8")
+    return _LOCAL_INCLUDE.sub(lambda match: amalgamate(source.parent / match.group(1), seen), text)
+
+
+def _load(request: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
+    try:
+        from bcc import BPF  # only here: importing bcc loads LLVM  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingError(
+            f"bcc's Python module is missing ({error}); install it: apt-get install python3-bpfcc, "
+            "and run from a venv made by /usr/bin/python3 -m venv --system-site-packages"
+        ) from error
+    defines = [f"-D{name}={value}" for name, value in request["defines"].items()]
+    kinds = {"xdp": BPF.XDP, "sched_cls": BPF.SCHED_CLS}
+    bpf = BPF(text=amalgamate(Path(request["source"])), cflags=["-Wall", "-Werror", *defines])
+    programs = {name: bpf.load_func(name, kinds[kind]).fd for name, kind in request["programs"].items()}
+    return programs, {table.name.decode(): table.map_fd for table in _tables(bpf)}
+
+
+def _tables(bpf: Any) -> list[Any]:
+    """Return every map of the module; bcc makes the Python object on first access by name."""
+    from bcc import lib  # noqa: PLC0415
+
+    names = [lib.bpf_table_name(bpf.module, index) for index in range(lib.bpf_num_tables(bpf.module))]
+    return [bpf[name] for name in names]
+
+
+def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+    with tempfile.TemporaryDirectory(prefix="synguard-headers-") as folder:
+        try:
+            build_header_tree(Path(folder))
+            os.environ["BCC_KERNEL_SOURCE"] = folder
+            programs, maps = _load(request)
+        except MissingError as error:
+            return {"unsupported": str(error)}, []
+        except Exception as error:  # bcc raises bare Exception for every failure
+            if os.geteuid() != 0:
+                return {"unsupported": f"loading eBPF failed without root: {error}; run as root"}, []
+            return {"error": f"the probe could not be compiled and loaded: {error}"}, []
+    return {"programs": list(programs), "maps": list(maps)}, [*programs.values(), *maps.values()]
+
+
+def main() -> None:
+    """Read a request from standard input, answer on the socket whose descriptor is the argument."""
+    answer, fds = _answer(json.load(sys.stdin))
+    with socket.socket(fileno=int(sys.argv[1])) as channel:
+        socket.send_fds(channel, [json.dumps(answer).encode()], fds)
+
+
+if __name__ == "__main__":
+    main()

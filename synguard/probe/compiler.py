@@ -1,0 +1,111 @@
+"""Compiles and loads eBPF C in a child process and receives its descriptors, so LLVM never stays.
+
+The child (``synguard.probe.compile_child``) is the only place that imports bcc. It hands over
+program and map descriptors through a socket pair and ends; a process that compiles holds over
+100 MB, and the daemon would keep them for its whole life.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from synguard.errors import SynguardError, UnsupportedError
+from synguard.probe.syscall import BpfMap
+
+COMPILE_TIMEOUT_S = 60.0
+_MAX_DESCRIPTORS = 64
+
+
+class ProgramType(StrEnum):
+    """Which kind of hook a C function is loaded for."""
+
+    XDP = "xdp"
+    SCHED_CLS = "sched_cls"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedObject:
+    """Programs and maps that live in the kernel as long as these descriptors or an attachment do."""
+
+    programs: dict[str, int]
+    maps: dict[str, BpfMap]
+
+    def close(self) -> None:
+        """Close every descriptor; what is attached stays loaded."""
+        for fd in self.programs.values():
+            os.close(fd)
+        for bpf_map in self.maps.values():
+            os.close(bpf_map.fd)
+
+
+def load_object(
+    source: Path, programs: Mapping[str, ProgramType], defines: Mapping[str, int] | None = None
+) -> LoadedObject:
+    """Compile ``source`` and load the named functions.
+
+    Args:
+        source: a C file; its ``#include "..."`` lines are looked up beside it.
+        programs: C function name to the hook it is for.
+        defines: preprocessor definitions.
+
+    Raises:
+        UnsupportedError: bcc or the UAPI headers are missing, or loading is not permitted.
+        SynguardError: the program does not compile or the verifier refuses it.
+
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    request = {"source": str(source), "programs": dict(programs), "defines": dict(defines or {})}
+    with ours, theirs:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "synguard.probe.compile_child", str(theirs.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=[theirs.fileno()],
+            text=True,
+        )
+        theirs.close()
+        try:
+            return _receive(child, ours, json.dumps(request))
+        finally:
+            child.kill()
+            child.wait()
+
+
+def _receive(child: subprocess.Popen[str], channel: socket.socket, request: str) -> LoadedObject:
+    channel.settimeout(COMPILE_TIMEOUT_S)
+    try:
+        _, stderr = child.communicate(request, timeout=COMPILE_TIMEOUT_S)
+        message, fds, _, _ = socket.recv_fds(channel, 65536, _MAX_DESCRIPTORS)
+    except (TimeoutError, subprocess.TimeoutExpired) as error:
+        raise SynguardError(
+            f"compiling the probe took longer than {COMPILE_TIMEOUT_S:.0f} s; is the machine overloaded?"
+        ) from error
+    if not message:
+        raise SynguardError(f"the probe's compiler ended without a word:\n{stderr.strip()}")
+    return _interpret(json.loads(message), fds, stderr)
+
+
+def _interpret(answer: dict[str, list[str] | str], fds: list[int], stderr: str) -> LoadedObject:
+    if "unsupported" in answer:
+        raise UnsupportedError(str(answer["unsupported"]))
+    if "error" in answer:
+        raise SynguardError(f"{answer['error']}\n{stderr.strip()}".strip())
+    names = [*answer["programs"], *answer["maps"]]
+    if len(names) != len(fds):
+        for fd in fds:
+            os.close(fd)
+        raise SynguardError(f"the probe's compiler named {len(names)} objects and sent {len(fds)}")
+    by_name = dict(zip(names, fds, strict=True))
+    return LoadedObject(
+        {name: by_name[name] for name in answer["programs"]},
+        {name: BpfMap.from_fd(by_name[name]) for name in answer["maps"]},
+    )

@@ -1,0 +1,293 @@
+"""The raw bpf(2) system call: maps in batches and program test runs, without loading any library.
+
+Layouts of ``union bpf_attr`` are those of ``include/uapi/linux/bpf.h``. Every function raises
+OSError with the kernel's errno.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_SYSCALL_NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
+
+BPF_MAP_LOOKUP_ELEM = 1
+BPF_MAP_UPDATE_ELEM = 2
+BPF_MAP_DELETE_ELEM = 3
+BPF_MAP_GET_NEXT_KEY = 4
+BPF_PROG_TEST_RUN = 10
+BPF_PROG_GET_NEXT_ID = 11
+BPF_PROG_GET_FD_BY_ID = 13
+BPF_OBJ_GET_INFO_BY_FD = 15
+BPF_MAP_LOOKUP_AND_DELETE_ELEM = 21
+BPF_MAP_LOOKUP_BATCH = 24
+
+#: ``BPF_MAP_TYPE_*`` of the maps whose values exist once for every possible CPU.
+PER_CPU_MAP_TYPES = frozenset({5, 6, 10})
+
+#: Of ``BPF_PROG_TEST_RUN``: run XDP frames through the real driver paths.
+BPF_F_TEST_XDP_LIVE_FRAMES = 1 << 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _bpf(command: int, attributes: ctypes.Array[ctypes.c_char]) -> int:
+    number = _SYSCALL_NUMBERS.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, f"no bpf system call number known for {platform.machine()}")
+    result = int(_libc.syscall(number, command, ctypes.byref(attributes), len(attributes)))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def _attributes(layout: str, *values: int) -> ctypes.Array[ctypes.c_char]:
+    packed = struct.pack(layout, *values)
+    return ctypes.create_string_buffer(packed, len(packed))
+
+
+def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
+    return ctypes.addressof(buffer)
+
+
+def _filled(data: bytes) -> ctypes.Array[ctypes.c_char]:
+    return ctypes.create_string_buffer(data, max(len(data), 1))
+
+
+def possible_cpus() -> int:
+    """Return how many CPUs the kernel could ever bring up: per-CPU values have that many copies."""
+    with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:
+        last_range = file.read().strip().rsplit(",", 1)[-1]
+    return int(last_range.rsplit("-", 1)[-1]) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class MapInfo:
+    """What the kernel says of a map; sizes in bytes."""
+
+    type: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramInfo:
+    """What the kernel says of a program."""
+
+    id: int
+    type: int
+    tag: str
+    name: str
+
+
+def _object_info(fd: int, size: int = 256) -> bytes:
+    info = ctypes.create_string_buffer(size)
+    _bpf(BPF_OBJ_GET_INFO_BY_FD, _attributes("=IIQ", fd, size, _address(info)))
+    return info.raw
+
+
+def map_info(fd: int) -> MapInfo:
+    """Return the kernel's description of the map behind ``fd``."""
+    kind, _, key_size, value_size, max_entries, _, name = struct.unpack_from("=6I16s", _object_info(fd))
+    return MapInfo(kind, key_size, value_size, max_entries, name.split(b"\0", 1)[0].decode())
+
+
+def program_info(fd: int) -> ProgramInfo:
+    """Return the kernel's description of the program behind ``fd``."""
+    raw = _object_info(fd)
+    kind, program_id, tag = struct.unpack_from("=II8s", raw)
+    (name,) = struct.unpack_from("=16s", raw, 64)
+    return ProgramInfo(program_id, kind, tag.hex(), name.split(b"\0", 1)[0].decode())
+
+
+def program_fd_by_id(program_id: int) -> int:
+    """Open the program with that id; needs CAP_SYS_ADMIN."""
+    return _bpf(BPF_PROG_GET_FD_BY_ID, _attributes("=III", program_id, 0, 0))
+
+
+def map_memlock_bytes(fd: int) -> int:
+    """Return the kernel memory that the map is charged for, from its fdinfo."""
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("memlock:"):
+                return int(line.split()[1])
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class BpfMap:
+    """A map of the kernel's by its file descriptor; values are those of all CPUs, one after another."""
+
+    fd: int
+    info: MapInfo
+    #: Bytes of one value as read: padded to eight, and times the possible CPUs where it is per CPU.
+    value_bytes: int
+
+    @classmethod
+    def from_fd(cls, fd: int) -> BpfMap:
+        """Wrap a descriptor that the caller goes on owning."""
+        info = map_info(fd)
+        per_cpu = info.type in PER_CPU_MAP_TYPES
+        padded = -(-info.value_size // 8) * 8
+        return cls(fd, info, padded * possible_cpus() if per_cpu else info.value_size)
+
+    def lookup(self, key: bytes) -> bytes | None:
+        """Return the value under ``key``, or None."""
+        value = ctypes.create_string_buffer(self.value_bytes)
+        if not self._element(BPF_MAP_LOOKUP_ELEM, key, value):
+            return None
+        return value.raw
+
+    def pop(self) -> bytes | None:
+        """Take the next value out of a queue, or None when it is empty."""
+        value = ctypes.create_string_buffer(self.value_bytes)
+        if not self._element(BPF_MAP_LOOKUP_AND_DELETE_ELEM, b"", value):
+            return None
+        return value.raw
+
+    def update(self, key: bytes, value: bytes) -> None:
+        """Set the value under ``key``. Raises OSError (E2BIG) when the map is full."""
+        if len(value) != self.value_bytes or len(key) != self.info.key_size:
+            raise ValueError(f"map {self.info.name}: {len(key)}-byte key, {len(value)}-byte value do not fit")
+        key_buffer, value_buffer = _filled(key), _filled(value)
+        addresses = (_address(key_buffer), _address(value_buffer))
+        _bpf(BPF_MAP_UPDATE_ELEM, _attributes("=IIQQQ", self.fd, 0, *addresses, 0))
+
+    def delete(self, key: bytes) -> bool:
+        """Remove ``key``; return whether it was there."""
+        key_buffer = _filled(key)
+        try:
+            _bpf(BPF_MAP_DELETE_ELEM, _attributes("=IIQQQ", self.fd, 0, _address(key_buffer), 0, 0))
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
+        return True
+
+    def _element(self, command: int, key: bytes, value: ctypes.Array[ctypes.c_char]) -> bool:
+        key_buffer = _filled(key)
+        key_address = _address(key_buffer) if key else 0
+        try:
+            _bpf(command, _attributes("=IIQQQ", self.fd, 0, key_address, _address(value), 0))
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
+        return True
+
+    def items(self, batch_entries: int = 512) -> Iterator[tuple[bytes, memoryview]]:
+        """Yield every entry of a hash or an array, read by batch calls.
+
+        A hash's batch holds whole buckets, so a batch that is too small for one (ENOSPC) is read
+        again with twice the room. Each value is a view that stays valid.
+        """
+        cursor: bytes | None = None
+        entries = min(batch_entries, self.info.max_entries)
+        while True:
+            try:
+                batch = self._batch(cursor, entries)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                entries *= 2
+                continue
+            count, keys, values, cursor = batch
+            view = memoryview(values)
+            for index in range(count):
+                key = keys[index * self.info.key_size : (index + 1) * self.info.key_size]
+                yield key, view[index * self.value_bytes : (index + 1) * self.value_bytes]
+            if cursor is None:
+                return
+
+    def _batch(self, cursor: bytes | None, entries: int) -> tuple[int, bytes, bytes, bytes | None]:
+        """Read up to ``entries`` entries; the returned cursor is None when there are no more."""
+        cursor_size = max(self.info.key_size, 4)
+        start = _filled((cursor or b"").ljust(cursor_size, b"\0"))
+        following = ctypes.create_string_buffer(cursor_size)
+        keys = ctypes.create_string_buffer(entries * self.info.key_size)
+        values = ctypes.create_string_buffer(entries * self.value_bytes)
+        attributes = _attributes(
+            "=QQQQIIQQ",
+            _address(start) if cursor is not None else 0,
+            _address(following),
+            _address(keys),
+            _address(values),
+            entries,
+            self.fd,
+            0,
+            0,
+        )
+        finished = False
+        try:
+            _bpf(BPF_MAP_LOOKUP_BATCH, attributes)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            finished = True
+        (count,) = struct.unpack_from("=I", attributes.raw, 32)
+        return count, keys.raw, values.raw, None if finished else following.raw
+
+
+@dataclass(frozen=True, slots=True)
+class TestRunResult:
+    """What a test run gave: the program's return value, the packet afterwards, mean run time."""
+
+    return_value: int
+    data: bytes
+    duration_ns: int
+
+
+def test_run(
+    program_fd: int,
+    packet: bytes,
+    *,
+    repeat: int = 1,
+    context: bytes = b"",
+    flags: int = 0,
+    batch_frames: int = 0,
+) -> TestRunResult:
+    """Run a program on ``packet`` by BPF_PROG_TEST_RUN.
+
+    Args:
+        program_fd: an XDP or tc program.
+        packet: the frame, at least 14 bytes.
+        repeat: how often; ``duration_ns`` is the mean.
+        context: ``struct xdp_md`` or ``struct __sk_buff`` to start from.
+        flags: ``BPF_F_TEST_XDP_LIVE_FRAMES`` sends real frames; nothing comes back then.
+        batch_frames: of live frames, how many the kernel handles at once (0: its default, 64).
+
+    """
+    live = bool(flags & BPF_F_TEST_XDP_LIVE_FRAMES)
+    data_in = _filled(packet)
+    room = 0 if live else len(packet) + 512
+    data_out = ctypes.create_string_buffer(max(room, 1))
+    context_in = _filled(context)
+    attributes = _attributes(
+        "=IIIIQQIIIIQQIII4x",
+        program_fd,
+        0,
+        len(packet),
+        room,
+        _address(data_in),
+        0 if live else _address(data_out),
+        repeat,
+        0,
+        len(context),
+        0,
+        _address(context_in) if context else 0,
+        0,
+        flags,
+        0,
+        batch_frames,
+    )
+    _bpf(BPF_PROG_TEST_RUN, attributes)
+    _, return_value, _, size_out, _, _, _, duration_ns = struct.unpack_from("=IIIIQQII", attributes.raw)
+    return TestRunResult(return_value, data_out.raw[: 0 if live else size_out], duration_ns)
