@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -107,15 +108,17 @@ def _load(request: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
     kinds = {"xdp": BPF.XDP, "sched_cls": BPF.SCHED_CLS}
     bpf = BPF(text=amalgamate(Path(request["source"])), cflags=["-Wall", "-Werror", *defines])
     programs = {name: bpf.load_func(name, kinds[kind]).fd for name, kind in request["programs"].items()}
-    return programs, {table.name.decode(): table.map_fd for table in _tables(bpf)}
+    return programs, _map_descriptors(bpf.module)
 
 
-def _tables(bpf: Any) -> list[Any]:
-    """Return every map of the module; bcc makes the Python object on first access by name."""
+def _map_descriptors(module: Any) -> dict[str, int]:
+    """Return every map's name and descriptor, straight from libbcc: its Python tables cost time."""
     from bcc import lib  # noqa: PLC0415
 
-    names = [lib.bpf_table_name(bpf.module, index) for index in range(lib.bpf_num_tables(bpf.module))]
-    return [bpf[name] for name in names]
+    lib.bpf_table_name.restype = ctypes.c_char_p
+    lib.bpf_table_name.argtypes = lib.bpf_table_fd_id.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    tables = range(lib.bpf_num_tables(module))
+    return {lib.bpf_table_name(module, i).decode(): lib.bpf_table_fd_id(module, i) for i in tables}
 
 
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
