@@ -1,0 +1,27 @@
+"""Settings: one frozen tree, read from a TOML file and overlaid by the command line."""
+
+from synguard.config.file import DEFAULT_PATH, load
+from synguard.config.reference import default_toml, settings_reference
+from synguard.config.settings import (
+    ControlSettings,
+    DetectSettings,
+    HistorySettings,
+    LogSettings,
+    ProbeSettings,
+    RespondSettings,
+    Settings,
+)
+
+__all__ = [
+    "DEFAULT_PATH",
+    "ControlSettings",
+    "DetectSettings",
+    "HistorySettings",
+    "LogSettings",
+    "ProbeSettings",
+    "RespondSettings",
+    "Settings",
+    "default_toml",
+    "load",
+    "settings_reference",
+]

@@ -1,0 +1,107 @@
+"""Reads the settings file, and says in which line of it something is wrong."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from synguard.config.checking import Problem, build
+from synguard.config.settings import Settings, check_together
+from synguard.errors import UsageError
+
+#: Read when no file is named and it exists.
+DEFAULT_PATH = Path("/etc/synguard/synguard.toml")
+
+_TABLE = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
+_KEY = re.compile(r"""\s*([A-Za-z0-9_."' -]+?)\s*=""")
+
+
+def load(path: Path | None, *, default_path: Path = DEFAULT_PATH) -> Settings:
+    """Return the settings of the file at ``path``, with defaults for what it leaves out.
+
+    With None the file at ``default_path`` is read if there is one; without one all settings are
+    defaults. Raises UsageError naming the file and, for each thing wrong, the line, the dotted key,
+    the value and what is allowed.
+    """
+    if path is None and not _exists(default_path):
+        return Settings()
+    path = path or default_path
+    text = _read(path)
+    problems: list[Problem] = []
+    settings = build(Settings, _parse(path, text), problems)
+    check_together(settings, problems)
+    if problems:
+        raise UsageError("\n".join(f"{_place(path, text, p)}: {p.key}: {p.text}" for p in problems))
+    return settings
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    return True
+
+
+def _read(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path}: line {line}: not UTF-8 text") from error
+
+
+def _parse(path: Path, text: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # tomllib says "(at line 2, column 5)", or "(at end of document)" when something stays open.
+        reason, _, place = str(error).rpartition(" (at ")
+        found = re.match(r"line (\d+), column (\d+)", place)
+        where = f"line {found[1]}, column {found[2]}" if found else f"line {_last_line(text)} (the end)"
+        raise UsageError(f"{path}: {where}: not valid TOML: {reason}") from error
+
+
+def _last_line(text: str) -> int:
+    return max(1, len(text.splitlines()))
+
+
+def _place(path: Path, text: str, problem: Problem) -> str:
+    """Return ``FILE: line N``, or the file alone where the line cannot be told."""
+    lines = _lines_of(text, problem.key)
+    line = next(lines, None)
+    if line is None:
+        return str(path)
+    number = line[0]
+    if problem.element is not None:
+        written = str(problem.element)
+        number = next((n for n, content in [line, *lines] if written in content), number)
+    return f"{path}: line {number}"
+
+
+def _lines_of(text: str, key: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that set ``key``: the one that names it, then those its value goes on over."""
+    table: list[str] = []
+    current = ""
+    for number, content in enumerate(text.splitlines(), start=1):
+        if heading := _TABLE.match(content):
+            table = _parts(heading[1])
+            current = ".".join(table)
+        elif name := _KEY.match(content):
+            current = ".".join([*table, *_parts(name[1])])
+        if current == key or (key.startswith(f"{current}.") and "{" in content):
+            yield number, content
+
+
+def _parts(dotted: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in dotted.split(".")]
