@@ -46,7 +46,7 @@ lint-only:
 	@echo "make lint: import-linter"
 	@PYTHONPATH=. $(BIN)/lint-imports
 	@echo "make lint: shellcheck"
-	@shellcheck .ci/run .ci/setup systemd/install systemd/uninstall
+	@shellcheck .ci/run .ci/setup systemd/install systemd/uninstall tests/service/boot.sh
 
 .PHONY: install
 install: ## install the systemd service into /opt/synguard and start it; DESTDIR is respected
