@@ -1,0 +1,303 @@
+/* The table of pending handshakes: 2^18 buckets of seven slots, each bucket under its own lock.
+ *
+ * A slot is found by the four-tuple's keyed hash (18 bits choose the bucket, 16 are kept) and always
+ * also by a 32-bit sequence number, so two handshakes are confused with probability 2^-48 a pair.
+ * A full bucket gives up its oldest finished slot, else its oldest one.
+ */
+
+#define TICK_SHIFT 20 /* 1.05 ms; a slot's 16-bit times wrap after 68.7 s */
+#define DUPLICATE_TICKS 191 /* 200 ms */
+#define RETRANSMITS_MAX 10
+#define EARLY_DATA_MAX 65535 /* data that TCP Fast Open may send before the handshake completes */
+#define SYN_PAYLOAD_MAX 1460
+#define COHORT_BITS 12
+
+enum handshake_phase {
+	PHASE_FREE,
+	PHASE_SYN_SEEN,
+	PHASE_ANSWERED,
+	PHASE_COMPLETED,
+	PHASE_ENDED, /* aborted or refused */
+};
+
+#define SLOT_RETRANSMITS 0x0f
+#define SLOT_DUPLICATED 0x10
+#define SLOT_SOURCE_KNOWN 0x20 /* the attempt was booked to its source */
+#define SLOT_EARLY_DATA 0x40   /* our SYN-ACK acknowledged data: TCP Fast Open */
+#define SLOT_IN_CLOSED 0x80    /* the attempt was booked to its address's closed bucket */
+
+enum syn_verdict {
+	SYN_NEW,
+	SYN_REPEATED, /* a copy that counts as an attempt, but owns no slot */
+	SYN_RETRANSMIT,
+	SYN_DUPLICATE,
+};
+
+/* What a slot said, read under its lock. */
+struct handshake {
+	u32 epoch; /* of the attempt, in listener cohorts */
+	u16 answer_ticks;
+	u8 flags;
+	u8 found;
+	u8 again; /* a SYN-ACK sent before */
+	u8 overwritten;
+};
+
+struct slot_key {
+	u32 bucket;
+	u16 fingerprint;
+};
+
+static __always_inline u64 tuple_hash(struct settings *current, struct address *client, struct address *server,
+				      u16 client_port, u16 server_port)
+{
+	struct siphash s;
+	u64 words[4];
+
+	__builtin_memcpy(words, client, 16);
+	__builtin_memcpy(words + 2, server, 16);
+	siphash_start(&s, current->secret);
+	siphash_word(&s, words[0]);
+	siphash_word(&s, words[1]);
+	siphash_word(&s, words[2]);
+	siphash_word(&s, words[3]);
+	return siphash_finish(&s, 36, (u32)client_port << 16 | server_port);
+}
+
+static __always_inline struct handshake_bucket *find_bucket(u64 hash, u16 *fingerprint)
+{
+	u32 index = hash & (HANDSHAKE_BUCKETS - 1);
+
+	*fingerprint = hash >> 32;
+	return handshakes.lookup(&index);
+}
+
+/* Read without the lock, so that ACKs of established connections write nothing that is shared. */
+static __always_inline int may_await_ack(struct handshake_bucket *bucket, u16 fingerprint)
+{
+	int awaits = 0;
+
+#pragma unroll
+	for (int slot = 0; slot < BUCKET_SLOTS; slot++)
+		awaits |= bucket->fingerprint[slot] == fingerprint &&
+			  (bucket->cohort_phase[slot] & 0xf) == PHASE_ANSWERED;
+	return awaits;
+}
+
+static __always_inline u8 slot_phase(struct handshake_bucket *bucket, int slot)
+{
+	return bucket->cohort_phase[slot] & 0xf;
+}
+
+static __always_inline void set_phase(struct handshake_bucket *bucket, int slot, u8 phase)
+{
+	bucket->cohort_phase[slot] = (bucket->cohort_phase[slot] & ~0xf) | phase;
+}
+
+/* A slot keeps the low bits of its attempt's epoch; the rest follows from the present. */
+static __always_inline u32 slot_epoch(u16 cohort_phase, u64 now_ns)
+{
+	u32 epoch = now_ns >> LISTENER_COHORT_SHIFT;
+	u32 age = (epoch - (cohort_phase >> 4)) & ((1 << COHORT_BITS) - 1);
+
+	return epoch - age;
+}
+
+/* Finished slots go first, then the oldest. Free ones have the highest rank of all. */
+static __always_inline u32 eviction_rank(struct handshake_bucket *bucket, int slot, u16 tick)
+{
+	u8 phase = slot_phase(bucket, slot);
+	u32 age = (u16)(tick - bucket->last_syn_tick[slot]);
+
+	if (phase == PHASE_FREE)
+		return 1 << 18;
+	if (phase == PHASE_COMPLETED || phase == PHASE_ENDED)
+		return age | 1 << 17;
+	return age;
+}
+
+static __always_inline int repeat_syn(struct handshake_bucket *bucket, int slot, u16 tick)
+{
+	u16 gap = tick - bucket->last_syn_tick[slot];
+	u8 flags = bucket->flags[slot];
+
+	bucket->last_syn_tick[slot] = tick;
+	if (gap < DUPLICATE_TICKS) {
+		bucket->flags[slot] = flags | SLOT_DUPLICATED;
+		return flags & SLOT_DUPLICATED ? SYN_REPEATED : SYN_DUPLICATE;
+	}
+	if ((flags & SLOT_RETRANSMITS) >= RETRANSMITS_MAX)
+		return SYN_REPEATED;
+	bucket->flags[slot] = (flags & ~SLOT_DUPLICATED) + 1;
+	return SYN_RETRANSMIT;
+}
+
+static __always_inline int find_attempt(struct handshake_bucket *bucket, u16 fingerprint, u32 isn)
+{
+	int found = BUCKET_SLOTS;
+
+#pragma unroll
+	for (int slot = 0; slot < BUCKET_SLOTS; slot++)
+		if (bucket->fingerprint[slot] == fingerprint && bucket->client_isn[slot] == isn &&
+		    slot_phase(bucket, slot) != PHASE_FREE)
+			found = slot;
+	return found;
+}
+
+/* Gives the attempt the slot that is missed least; says whether a young handshake was waiting there. */
+static __always_inline int take_slot(struct handshake_bucket *bucket, u16 fingerprint, u32 isn, u64 now_ns, u8 flags)
+{
+	u16 tick = now_ns >> TICK_SHIFT;
+	u32 best_rank = 0, rank;
+	int best = 0;
+
+#pragma unroll
+	for (int slot = 0; slot < BUCKET_SLOTS; slot++) {
+		rank = eviction_rank(bucket, slot, tick);
+		if (rank >= best_rank) {
+			best_rank = rank;
+			best = slot;
+		}
+	}
+	bucket->fingerprint[best] = fingerprint;
+	bucket->client_isn[best] = isn;
+	bucket->server_isn[best] = 0;
+	bucket->last_syn_tick[best] = tick;
+	bucket->cohort_phase[best] = (now_ns >> LISTENER_COHORT_SHIFT) << 4 | PHASE_SYN_SEEN;
+	bucket->flags[best] = flags;
+	return best_rank < LISTENER_COHORTS << (LISTENER_COHORT_SHIFT - TICK_SHIFT);
+}
+
+static __always_inline int record_syn(struct handshake_bucket *bucket, u16 fingerprint, u32 isn, u64 now_ns,
+				      u8 flags, struct handshake *handshake)
+{
+	int slot, verdict = SYN_NEW;
+
+	bpf_spin_lock(&bucket->lock);
+	slot = find_attempt(bucket, fingerprint, isn);
+	if (slot < BUCKET_SLOTS)
+		verdict = repeat_syn(bucket, slot, now_ns >> TICK_SHIFT);
+	else
+		handshake->overwritten = take_slot(bucket, fingerprint, isn, now_ns, flags);
+	bpf_spin_unlock(&bucket->lock);
+	return verdict;
+}
+
+static __always_inline void read_slot(struct handshake_bucket *bucket, int slot, u64 now_ns,
+				      struct handshake *handshake)
+{
+	handshake->found = 1;
+	handshake->flags = bucket->flags[slot];
+	handshake->epoch = slot_epoch(bucket->cohort_phase[slot], now_ns);
+	handshake->answer_ticks = (u16)(now_ns >> TICK_SHIFT) - bucket->answered_tick[slot];
+}
+
+/* The attempt that `acknowledged` answers, in one of the phases of the mask: with what its SYN carried. */
+static __always_inline int find_acknowledged(struct handshake_bucket *bucket, u16 fingerprint, u32 acknowledged,
+					     u32 phases)
+{
+	int found = BUCKET_SLOTS;
+
+#pragma unroll
+	for (int slot = 0; slot < BUCKET_SLOTS; slot++)
+		if (bucket->fingerprint[slot] == fingerprint && phases & 1 << slot_phase(bucket, slot) &&
+		    acknowledged - bucket->client_isn[slot] - 1 <= SYN_PAYLOAD_MAX)
+			found = slot;
+	return found;
+}
+
+static __always_inline void answer_slot(struct handshake_bucket *bucket, int slot, u32 isn, u32 acknowledged,
+					u64 now_ns)
+{
+	bucket->server_isn[slot] = isn;
+	if (acknowledged != bucket->client_isn[slot] + 1)
+		bucket->flags[slot] |= SLOT_EARLY_DATA;
+	if (slot_phase(bucket, slot) != PHASE_SYN_SEEN)
+		return;
+	bucket->answered_tick[slot] = now_ns >> TICK_SHIFT;
+	bucket->flags[slot] &= ~SLOT_IN_CLOSED;
+	set_phase(bucket, slot, PHASE_ANSWERED);
+}
+
+/* Our SYN-ACK: the first one for its attempt, or one sent again. */
+static __always_inline void record_answer(struct handshake_bucket *bucket, u16 fingerprint, u32 isn, u32 acknowledged,
+					  u64 now_ns, struct handshake *handshake)
+{
+	u32 phases = 1 << PHASE_SYN_SEEN | 1 << PHASE_ANSWERED | 1 << PHASE_COMPLETED;
+	int slot;
+
+	bpf_spin_lock(&bucket->lock);
+	slot = find_acknowledged(bucket, fingerprint, acknowledged, phases);
+	if (slot < BUCKET_SLOTS) {
+		read_slot(bucket, slot, now_ns, handshake);
+		handshake->again = slot_phase(bucket, slot) != PHASE_SYN_SEEN;
+		if (slot_phase(bucket, slot) != PHASE_COMPLETED)
+			answer_slot(bucket, slot, isn, acknowledged, now_ns);
+	}
+	bpf_spin_unlock(&bucket->lock);
+}
+
+/* Our RST refuses an attempt that was not answered: a closed port. */
+static __always_inline void record_refusal(struct handshake_bucket *bucket, u16 fingerprint, u32 acknowledged,
+					   u64 now_ns, struct handshake *handshake)
+{
+	int slot;
+
+	bpf_spin_lock(&bucket->lock);
+	slot = find_acknowledged(bucket, fingerprint, acknowledged, 1 << PHASE_SYN_SEEN);
+	if (slot < BUCKET_SLOTS) {
+		read_slot(bucket, slot, now_ns, handshake);
+		set_phase(bucket, slot, PHASE_ENDED);
+	}
+	bpf_spin_unlock(&bucket->lock);
+}
+
+/* An ACK completes an answered attempt only if its number proves that our SYN-ACK arrived. */
+static __always_inline int find_proven(struct handshake_bucket *bucket, u16 fingerprint, u32 acknowledged)
+{
+	int found = BUCKET_SLOTS;
+	u32 allowed;
+
+#pragma unroll
+	for (int slot = 0; slot < BUCKET_SLOTS; slot++) {
+		allowed = bucket->flags[slot] & SLOT_EARLY_DATA ? EARLY_DATA_MAX : 0;
+		if (bucket->fingerprint[slot] == fingerprint && slot_phase(bucket, slot) == PHASE_ANSWERED &&
+		    acknowledged - bucket->server_isn[slot] - 1 <= allowed)
+			found = slot;
+	}
+	return found;
+}
+
+static __always_inline void record_completion(struct handshake_bucket *bucket, u16 fingerprint, u32 acknowledged,
+					      u64 now_ns, struct handshake *handshake)
+{
+	int slot;
+
+	bpf_spin_lock(&bucket->lock);
+	slot = find_proven(bucket, fingerprint, acknowledged);
+	if (slot < BUCKET_SLOTS) {
+		read_slot(bucket, slot, now_ns, handshake);
+		set_phase(bucket, slot, PHASE_COMPLETED);
+	}
+	bpf_spin_unlock(&bucket->lock);
+}
+
+/* The peer's RST aborts what we answered; its numbers must show that it belongs to that handshake. */
+static __always_inline void record_abort(struct handshake_bucket *bucket, u16 fingerprint, struct packet *packet,
+					 u64 now_ns, struct handshake *handshake)
+{
+	int found = BUCKET_SLOTS;
+
+	bpf_spin_lock(&bucket->lock);
+#pragma unroll
+	for (int slot = 0; slot < BUCKET_SLOTS; slot++)
+		if (bucket->fingerprint[slot] == fingerprint && slot_phase(bucket, slot) == PHASE_ANSWERED &&
+		    (packet->sequence == bucket->client_isn[slot] + 1 ||
+		     (packet->flags & TCP_ACK && packet->acknowledgement == bucket->server_isn[slot] + 1)))
+			found = slot;
+	if (found < BUCKET_SLOTS) {
+		read_slot(bucket, found, now_ns, handshake);
+		set_phase(bucket, found, PHASE_ENDED);
+	}
+	bpf_spin_unlock(&bucket->lock);
+}

@@ -1,0 +1,121 @@
+/* The byte layouts that kernel and daemon share: declared here, mirrored in synguard/probe/layout.py. */
+#ifndef SYNGUARD_LAYOUT_H
+#define SYNGUARD_LAYOUT_H
+
+/* A listener's time slice is 2^24 ns (16.8 ms); its ring holds 4.29 s: the longest allowance and more. */
+#define LISTENER_COHORT_SHIFT 24
+#define LISTENER_COHORTS 256
+/* A source's slice is 2^26 ns (67 ms): fewer and coarser, for there are many more sources. */
+#define SOURCE_COHORT_SHIFT 26
+#define SOURCE_COHORTS 64
+/* Bin 0 counts handshakes below 2^20 ns (1.05 ms), bin i those below 2^i times that. */
+#define HANDSHAKE_TIME_BINS 16
+/* HyperLogLog: 256 registers err by 1.04 / sqrt(256) = 6.5 %. Two banks, one a 2^30 ns (1.07 s). */
+#define SKETCH_REGISTERS 256
+#define SKETCH_EPOCH_SHIFT 30
+#define BLOCK_LENGTHS_MAX 8
+
+/* An IPv4 address is mapped to ::ffff:a.b.c.d; all in network order. */
+struct address {
+	u8 bytes[16];
+};
+
+struct listener_key {
+	struct address address;
+	u16 port; /* network order; 0 is the address's closed bucket */
+	u16 zero;
+};
+
+struct block_key {
+	struct address address; /* bits behind the prefix are zero */
+	u32 prefix_length;	/* 0..128, of the mapped address */
+};
+
+struct block {
+	u64 until_ns; /* monotonic clock */
+	u64 hits;
+};
+
+#define HANDSHAKE_COUNTERS(X) \
+	X(attempts)           \
+	X(syn_retransmits)    \
+	X(syn_duplicates)     \
+	X(answered)           \
+	X(completed)          \
+	X(aborted)            \
+	X(refused)            \
+	X(dropped_by_us)
+
+#define TOTAL_COUNTERS(X)          \
+	HANDSHAKE_COUNTERS(X)      \
+	X(synack_retransmits)      \
+	X(fin_probes)              \
+	X(null_probes)             \
+	X(xmas_probes)             \
+	X(nonsense_flags)          \
+	X(packets)                 \
+	X(egress_packets)          \
+	X(not_ip)                  \
+	X(not_tcp)                 \
+	X(truncated_link)          \
+	X(vlan_depth)              \
+	X(truncated_ip)            \
+	X(bad_ip_header)           \
+	X(extension_depth)         \
+	X(fragment)                \
+	X(truncated_tcp)           \
+	X(bad_tcp_header)          \
+	X(handshakes_overwritten)  \
+	X(sources_not_admitted)    \
+	X(candidates_lost)         \
+	X(listeners_full)          \
+	X(closed_buckets_full)
+
+#define DECLARE_COUNTER(name) u64 name;
+
+struct handshake_counts {
+	HANDSHAKE_COUNTERS(DECLARE_COUNTER)
+};
+
+struct totals {
+	TOTAL_COUNTERS(DECLARE_COUNTER)
+};
+
+/* Shared by all CPUs, so each field is one 64-bit word: bcc's LLVM has no narrower atomics. A slice is one word that can be compared and exchanged:
+ * epoch (24 bits) | attempts (20) | completed (20), the epoch being time >> SOURCE_COHORT_SHIFT. */
+struct source {
+	struct handshake_counts counts;
+	u64 first_ns;
+	u64 last_ns;
+	u64 targets; /* linear counting: a bit for each hash of (destination address, port) */
+	u64 unfinished;
+	u64 announced_epoch;
+	u64 cohorts[SOURCE_COHORTS];
+};
+
+struct cohort {
+	u32 epoch; /* time >> LISTENER_COHORT_SHIFT */
+	u32 attempts;
+	u32 completed;
+};
+
+/* One copy for every CPU, so nothing in it is shared. */
+struct listener {
+	struct handshake_counts counts;
+	u64 last_ns;
+	u64 bare_attempts;
+	u64 handshake_time[HANDSHAKE_TIME_BINS];
+	u32 sketch_epoch[2];
+	u8 sketch[2][SKETCH_REGISTERS];
+	struct cohort cohorts[LISTENER_COHORTS];
+};
+
+struct settings {
+	u64 secret[2];
+	u64 replay_now_ns; /* 0: the kernel's monotonic clock */
+	u32 ipv6_prefix_length;
+	u32 block_lengths_count;
+	u32 block_lengths[BLOCK_LENGTHS_MAX];
+};
+
+#endif

@@ -1,0 +1,240 @@
+/* Parses a frame down to its TCP header; compiles for the kernel and for the host. */
+#ifndef SYNGUARD_PACKET_H
+#define SYNGUARD_PACKET_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+
+#define VLAN_TAGS_MAX 2
+#define IPV6_EXTENSIONS_MAX 8
+#define IP_FRAGMENT_OFFSET 0x1fff
+#define NEXT_AUTHENTICATION 51
+#define NEXT_DESTINATION 60
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_PSH 0x08
+#define TCP_ACK 0x10
+#define TCP_URG 0x20
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NET16(x) __builtin_bswap16(x)
+#define NET32(x) __builtin_bswap32(x)
+#define NET64(x) __builtin_bswap64(x)
+#else
+#define NET16(x) (x)
+#define NET32(x) (x)
+#define NET64(x) (x)
+#endif
+
+enum parse_result {
+	PARSED_TCP,
+	PARSED_NOT_IP,
+	PARSED_NOT_TCP,
+	TRUNCATED_LINK,
+	VLAN_DEPTH,
+	TRUNCATED_IP,
+	BAD_IP_HEADER,
+	EXTENSION_DEPTH,
+	FRAGMENT,
+	TRUNCATED_TCP,
+	BAD_TCP_HEADER,
+};
+
+struct packet {
+	struct address source;
+	struct address destination;
+	u16 source_port;      /* network order */
+	u16 destination_port; /* network order */
+	u32 sequence;	      /* host order */
+	u32 acknowledgement;  /* host order */
+	u8 flags;
+	u8 bare; /* no TCP option */
+	u8 ipv6;
+};
+
+struct cursor {
+	void *at;
+	void *end;
+};
+
+struct vlan_tag {
+	u16 control;
+	u16 protocol;
+};
+
+struct ipv6_extension {
+	u8 next;
+	u8 length;
+	u16 fragment_offset;
+	u32 rest;
+};
+
+static __always_inline int parse_link(struct cursor *cursor, u16 *protocol)
+{
+	struct ethhdr *ethernet = cursor->at;
+	struct vlan_tag *tag;
+
+	if ((void *)(ethernet + 1) > cursor->end)
+		return TRUNCATED_LINK;
+	*protocol = ethernet->h_proto;
+	cursor->at = ethernet + 1;
+#pragma unroll
+	for (int depth = 0; depth <= VLAN_TAGS_MAX; depth++) {
+		if (*protocol != NET16(ETH_P_8021Q) && *protocol != NET16(ETH_P_8021AD))
+			return PARSED_TCP;
+		if (depth == VLAN_TAGS_MAX)
+			break;
+		tag = cursor->at;
+		if ((void *)(tag + 1) > cursor->end)
+			return TRUNCATED_LINK;
+		*protocol = tag->protocol;
+		cursor->at = tag + 1;
+	}
+	return VLAN_DEPTH;
+}
+
+static __always_inline void map_ipv4(struct address *address, u32 ipv4)
+{
+	__builtin_memset(address->bytes, 0, 10);
+	address->bytes[10] = 0xff;
+	address->bytes[11] = 0xff;
+	__builtin_memcpy(address->bytes + 12, &ipv4, 4);
+}
+
+static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *packet)
+{
+	struct iphdr *ip = cursor->at;
+	u32 header_bytes;
+
+	if ((void *)(ip + 1) > cursor->end)
+		return TRUNCATED_IP;
+	header_bytes = ip->ihl * 4;
+	if (ip->version != 4 || header_bytes < sizeof(*ip) || NET16(ip->tot_len) < header_bytes)
+		return BAD_IP_HEADER;
+	if (ip->protocol != IPPROTO_TCP)
+		return PARSED_NOT_TCP;
+	if (ip->frag_off & NET16(IP_FRAGMENT_OFFSET))
+		return FRAGMENT;
+	/* What lies behind the datagram is Ethernet padding, not a TCP header. */
+	if (NET16(ip->tot_len) < header_bytes + sizeof(struct tcphdr))
+		return TRUNCATED_TCP;
+	packet->ipv6 = 0;
+	map_ipv4(&packet->source, ip->saddr);
+	map_ipv4(&packet->destination, ip->daddr);
+	cursor->at = (void *)ip + header_bytes;
+	return PARSED_TCP;
+}
+
+/* Steps over extension headers until one names TCP or something that cannot lead there. */
+static __always_inline int parse_extensions(struct cursor *cursor, u8 next)
+{
+	struct ipv6_extension *extension;
+	u32 bytes;
+
+#pragma unroll
+	for (int depth = 0; depth <= IPV6_EXTENSIONS_MAX; depth++) {
+		if (next == IPPROTO_TCP)
+			return PARSED_TCP;
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_FRAGMENT &&
+		    next != NEXT_AUTHENTICATION && next != NEXT_DESTINATION)
+			return PARSED_NOT_TCP;
+		if (depth == IPV6_EXTENSIONS_MAX)
+			break;
+		extension = cursor->at;
+		if ((void *)(extension + 1) > cursor->end)
+			return TRUNCATED_IP;
+		bytes = (extension->length + 1) * 8;
+		if (next == IPPROTO_FRAGMENT) {
+			bytes = 8;
+			if (extension->fragment_offset & NET16(0xfff8))
+				return extension->next == IPPROTO_TCP ? FRAGMENT : PARSED_NOT_TCP;
+		} else if (next == NEXT_AUTHENTICATION) {
+			bytes = (extension->length + 2) * 4;
+		}
+		next = extension->next;
+		cursor->at = (void *)extension + bytes;
+	}
+	return EXTENSION_DEPTH;
+}
+
+static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *packet)
+{
+	struct ipv6hdr *ip = cursor->at;
+
+	if ((void *)(ip + 1) > cursor->end)
+		return TRUNCATED_IP;
+	if (ip->version != 6)
+		return BAD_IP_HEADER;
+	/* 0 is a jumbogram, or a segment that the kernel merged beyond 64 KiB. */
+	if (ip->payload_len && NET16(ip->payload_len) < 8)
+		return BAD_IP_HEADER;
+	packet->ipv6 = 1;
+	__builtin_memcpy(&packet->source, &ip->saddr, 16);
+	__builtin_memcpy(&packet->destination, &ip->daddr, 16);
+	cursor->at = ip + 1;
+	return parse_extensions(cursor, ip->nexthdr);
+}
+
+static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packet)
+{
+	struct tcphdr *tcp = cursor->at;
+
+	if ((void *)(tcp + 1) > cursor->end)
+		return TRUNCATED_TCP;
+	if (tcp->doff < 5)
+		return BAD_TCP_HEADER;
+	packet->source_port = tcp->source;
+	packet->destination_port = tcp->dest;
+	packet->sequence = NET32(tcp->seq);
+	packet->acknowledgement = NET32(tcp->ack_seq);
+	packet->flags = ((u8 *)tcp)[13];
+	packet->bare = tcp->doff == 5;
+	return PARSED_TCP;
+}
+
+/* The first `bits` bits of a word in network order; 0 or less: none, 64 or more: all. */
+static __always_inline u64 prefix_mask(int bits)
+{
+	if (bits <= 0)
+		return 0;
+	if (bits >= 64)
+		return ~0ULL;
+	return NET64(~0ULL << (64 - bits));
+}
+
+static __always_inline void mask_address(struct address *address, u32 length)
+{
+	u64 words[2];
+
+	__builtin_memcpy(words, address, 16);
+	words[0] &= prefix_mask(length);
+	words[1] &= prefix_mask((int)length - 64);
+	__builtin_memcpy(address, words, 16);
+}
+
+/* Returns PARSED_TCP with every field of `packet` set, or what stood in the way. */
+static __always_inline int parse_packet(void *data, void *data_end, struct packet *packet)
+{
+	struct cursor cursor = {.at = data, .end = data_end};
+	u16 protocol = 0;
+	int result = parse_link(&cursor, &protocol);
+
+	if (result != PARSED_TCP)
+		return result;
+	if (protocol == NET16(ETH_P_IP))
+		result = parse_ipv4(&cursor, packet);
+	else if (protocol == NET16(ETH_P_IPV6))
+		result = parse_ipv6(&cursor, packet);
+	else
+		return PARSED_NOT_IP;
+	if (result != PARSED_TCP)
+		return result;
+	return parse_tcp(&cursor, packet);
+}
+
+#endif

@@ -1,0 +1,323 @@
+/* The probe: counts handshakes on ingress and egress, and drops the SYNs of blocked sources.
+ *
+ * Ingress sees SYN, ACK and RST of peers, egress our SYN-ACK and RST. Nothing but a blocked SYN is
+ * ever dropped: what cannot be parsed passes and is counted by its reason.
+ */
+#include <uapi/linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include "layout.h"
+#include "packet.h"
+#include "siphash.h"
+#include "maps.h"
+#include "handshakes.h"
+#include "sources.h"
+#include "listeners.h"
+#include "blocks.h"
+
+#define HEADERS_MAX 256 /* bytes of a frame that may hold headers we read */
+
+static __always_inline void count_unparsed(struct totals *totals, int result)
+{
+	switch (result) {
+	case PARSED_NOT_IP: totals->not_ip++; break;
+	case PARSED_NOT_TCP: totals->not_tcp++; break;
+	case TRUNCATED_LINK: totals->truncated_link++; break;
+	case VLAN_DEPTH: totals->vlan_depth++; break;
+	case TRUNCATED_IP: totals->truncated_ip++; break;
+	case BAD_IP_HEADER: totals->bad_ip_header++; break;
+	case EXTENSION_DEPTH: totals->extension_depth++; break;
+	case FRAGMENT: totals->fragment++; break;
+	case TRUNCATED_TCP: totals->truncated_tcp++; break;
+	case BAD_TCP_HEADER: totals->bad_tcp_header++; break;
+	}
+}
+
+struct attempt {
+	struct address source_key;
+	u64 source_hash;
+	struct source *source;
+	struct listener *listener;
+	u8 slot_flags;
+};
+
+/* Finds where an attempt would be booked. */
+static __always_inline void locate(struct context *context, struct packet *packet, struct attempt *attempt)
+{
+	source_key(context->settings, packet, &attempt->source_key);
+	attempt->source_hash = address_hash(context->settings, &attempt->source_key);
+	attempt->source = find_source(context, &attempt->source_key, attempt->source_hash);
+	attempt->slot_flags = attempt->source ? SLOT_SOURCE_KNOWN : 0;
+	attempt->listener = find_listener(&packet->destination, packet->destination_port);
+	if (!attempt->listener) {
+		attempt->listener = closed_bucket(context, &packet->destination);
+		attempt->slot_flags |= SLOT_IN_CLOSED;
+	}
+}
+
+static __always_inline void book_attempt(struct context *context, struct packet *packet, struct attempt *attempt)
+{
+	struct address target = packet->destination;
+	u64 target_hash;
+
+	context->totals->attempts++;
+	if (attempt->source) {
+		target.bytes[0] ^= packet->destination_port & 0xff;
+		target.bytes[1] ^= packet->destination_port >> 8;
+		target_hash = address_hash(context->settings, &target);
+		source_attempt(context, attempt->source, &attempt->source_key, 1ULL << (target_hash & (TARGET_BITS - 1)));
+	}
+	if (attempt->listener)
+		listener_attempt(context, attempt->listener, packet->bare, attempt->source_hash);
+}
+
+#define COUNT_EVERYWHERE(counter)                                                  \
+	do {                                                                       \
+		context->totals->counter++;                                        \
+		if (attempt.source)                                                \
+			__sync_fetch_and_add(&attempt.source->counts.counter, 1);  \
+		if (attempt.listener)                                              \
+			attempt.listener->counts.counter++;                        \
+	} while (0)
+
+/* A SYN that we drop is an attempt, and takes no slot: nothing can complete it. */
+static __always_inline int drop_syn(struct context *context, struct packet *packet)
+{
+	struct attempt attempt = {};
+
+	locate(context, packet, &attempt);
+	book_attempt(context, packet, &attempt);
+	COUNT_EVERYWHERE(dropped_by_us);
+	return XDP_DROP;
+}
+
+static __always_inline void count_syn(struct context *context, struct packet *packet)
+{
+	struct handshake handshake = {};
+	struct handshake_bucket *bucket;
+	struct attempt attempt = {};
+	u16 fingerprint;
+	int verdict;
+
+	locate(context, packet, &attempt);
+	bucket = find_bucket(tuple_hash(context->settings, &packet->source, &packet->destination, packet->source_port,
+					packet->destination_port),
+			     &fingerprint);
+	if (!bucket)
+		return;
+	verdict = record_syn(bucket, fingerprint, packet->sequence, context->now_ns, attempt.slot_flags, &handshake);
+	context->totals->handshakes_overwritten += handshake.overwritten;
+	if (verdict == SYN_RETRANSMIT)
+		COUNT_EVERYWHERE(syn_retransmits);
+	else if (verdict == SYN_DUPLICATE)
+		COUNT_EVERYWHERE(syn_duplicates);
+	else
+		book_attempt(context, packet, &attempt);
+}
+
+/* The source and listener of an attempt that was booked before; neither is made anew. */
+static __always_inline void recall(struct context *context, struct packet *packet, u8 slot_flags,
+				   struct attempt *attempt)
+{
+	source_key(context->settings, packet, &attempt->source_key);
+	if (slot_flags & SLOT_SOURCE_KNOWN)
+		attempt->source = sources.lookup(&attempt->source_key);
+	attempt->listener = find_listener(&packet->destination, packet->destination_port);
+}
+
+static __always_inline void count_ack(struct context *context, struct packet *packet)
+{
+	struct handshake handshake = {};
+	struct handshake_bucket *bucket;
+	struct attempt attempt = {};
+	u16 fingerprint;
+
+	bucket = find_bucket(tuple_hash(context->settings, &packet->source, &packet->destination, packet->source_port,
+					packet->destination_port),
+			     &fingerprint);
+	if (!bucket || !may_await_ack(bucket, fingerprint))
+		return;
+	record_completion(bucket, fingerprint, packet->acknowledgement, context->now_ns, &handshake);
+	if (!handshake.found)
+		return;
+	recall(context, packet, handshake.flags, &attempt);
+	context->totals->completed++;
+	if (attempt.source)
+		source_completion(attempt.source, context->now_ns, handshake.epoch);
+	if (attempt.listener)
+		listener_completion(context, attempt.listener, handshake.epoch, handshake.answer_ticks);
+}
+
+static __always_inline void count_peer_reset(struct context *context, struct packet *packet)
+{
+	struct handshake handshake = {};
+	struct handshake_bucket *bucket;
+	struct attempt attempt = {};
+	u16 fingerprint;
+
+	bucket = find_bucket(tuple_hash(context->settings, &packet->source, &packet->destination, packet->source_port,
+					packet->destination_port),
+			     &fingerprint);
+	if (!bucket || !may_await_ack(bucket, fingerprint))
+		return;
+	record_abort(bucket, fingerprint, packet, context->now_ns, &handshake);
+	if (!handshake.found)
+		return;
+	recall(context, packet, handshake.flags, &attempt);
+	COUNT_EVERYWHERE(aborted);
+}
+
+static __always_inline void count_probe(struct totals *totals, u8 flags)
+{
+	if (!flags)
+		totals->null_probes++;
+	else if (flags == (TCP_FIN | TCP_PSH | TCP_URG))
+		totals->xmas_probes++;
+	else if (flags == TCP_FIN)
+		totals->fin_probes++;
+	else
+		totals->nonsense_flags++;
+}
+
+static __always_inline int ingress(struct context *context, struct packet *packet, int may_drop)
+{
+	u8 flags = packet->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_ACK | TCP_URG);
+	u8 kind = flags & (TCP_SYN | TCP_RST | TCP_FIN | TCP_ACK);
+
+	if (kind == TCP_SYN) {
+		if (may_drop && blocked(context, &packet->source))
+			return drop_syn(context, packet);
+		count_syn(context, packet);
+	} else if (kind == TCP_ACK || kind == (TCP_FIN | TCP_ACK)) {
+		count_ack(context, packet);
+	} else if (kind == TCP_RST || kind == (TCP_RST | TCP_ACK)) {
+		count_peer_reset(context, packet);
+	} else if (kind != (TCP_SYN | TCP_ACK)) {
+		count_probe(context->totals, flags);
+	}
+	return XDP_PASS;
+}
+
+/* On egress the peer is the destination: turn the packet round, so that all speak of one tuple. */
+static __always_inline void turn_round(struct packet *packet)
+{
+	struct address source = packet->source;
+	u16 port = packet->source_port;
+
+	packet->source = packet->destination;
+	packet->destination = source;
+	packet->source_port = packet->destination_port;
+	packet->destination_port = port;
+}
+
+static __always_inline void count_answer(struct context *context, struct packet *packet)
+{
+	struct handshake handshake = {};
+	struct handshake_bucket *bucket;
+	struct attempt attempt = {};
+	u16 fingerprint;
+
+	bucket = find_bucket(tuple_hash(context->settings, &packet->source, &packet->destination, packet->source_port,
+					packet->destination_port),
+			     &fingerprint);
+	if (!bucket)
+		return;
+	record_answer(bucket, fingerprint, packet->sequence, packet->acknowledgement, context->now_ns, &handshake);
+	if (handshake.again)
+		context->totals->synack_retransmits++;
+	if (!handshake.found || handshake.again)
+		return;
+	recall(context, packet, handshake.flags, &attempt);
+	if (!attempt.listener)
+		attempt.listener = make_listener(context, &packet->destination, packet->destination_port);
+	if (handshake.flags & SLOT_IN_CLOSED)
+		move_attempt(context, closed_bucket(context, &packet->destination), attempt.listener, handshake.epoch);
+	COUNT_EVERYWHERE(answered);
+}
+
+static __always_inline void count_refusal(struct context *context, struct packet *packet)
+{
+	struct handshake handshake = {};
+	struct handshake_bucket *bucket;
+	struct attempt attempt = {};
+	u16 fingerprint;
+
+	bucket = find_bucket(tuple_hash(context->settings, &packet->source, &packet->destination, packet->source_port,
+					packet->destination_port),
+			     &fingerprint);
+	if (!bucket)
+		return;
+	record_refusal(bucket, fingerprint, packet->acknowledgement, context->now_ns, &handshake);
+	if (!handshake.found)
+		return;
+	recall(context, packet, handshake.flags, &attempt);
+	if (!attempt.listener)
+		attempt.listener = closed_bucket(context, &packet->destination);
+	COUNT_EVERYWHERE(refused);
+}
+
+int synguard_xdp(struct xdp_md *frame)
+{
+	struct context context;
+	struct packet packet;
+	int result;
+
+	if (!enter(&context))
+		return XDP_PASS;
+	context.totals->packets++;
+	result = parse_packet((void *)(long)frame->data, (void *)(long)frame->data_end, &packet);
+	if (result != PARSED_TCP) {
+		count_unparsed(context.totals, result);
+		return XDP_PASS;
+	}
+	return ingress(&context, &packet, 1);
+}
+
+/* tc programs may find only part of the headers in the linear area; bring the rest in. */
+static __always_inline int parse_skb(struct __sk_buff *skb, struct packet *packet)
+{
+	u32 wanted = skb->len < HEADERS_MAX ? skb->len : HEADERS_MAX;
+
+	if (skb->data_end - skb->data < wanted)
+		bpf_skb_pull_data(skb, wanted);
+	return parse_packet((void *)(long)skb->data, (void *)(long)skb->data_end, packet);
+}
+
+/* Stands in for XDP where that cannot be had; it only observes. */
+int synguard_ingress(struct __sk_buff *skb)
+{
+	struct context context;
+	struct packet packet;
+	int result;
+
+	if (!enter(&context))
+		return TC_ACT_UNSPEC;
+	context.totals->packets++;
+	result = parse_skb(skb, &packet);
+	if (result != PARSED_TCP)
+		count_unparsed(context.totals, result);
+	else
+		ingress(&context, &packet, 0);
+	return TC_ACT_UNSPEC;
+}
+
+int synguard_egress(struct __sk_buff *skb)
+{
+	struct context context;
+	struct packet packet;
+	u8 kind;
+
+	if (!enter(&context))
+		return TC_ACT_UNSPEC;
+	context.totals->egress_packets++;
+	if (parse_skb(skb, &packet) != PARSED_TCP)
+		return TC_ACT_UNSPEC;
+	kind = packet.flags & (TCP_SYN | TCP_RST | TCP_FIN | TCP_ACK);
+	if (kind != (TCP_SYN | TCP_ACK) && !(kind & TCP_RST))
+		return TC_ACT_UNSPEC;
+	turn_round(&packet);
+	if (kind & TCP_RST)
+		count_refusal(&context, &packet);
+	else
+		count_answer(&context, &packet);
+	return TC_ACT_UNSPEC;
+}
