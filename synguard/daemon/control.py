@@ -1,0 +1,281 @@
+"""The control socket: a Unix-socket server on asyncio whose commands are injected handlers.
+
+The protocol is that of :mod:`synguard.client`. Nothing that a peer sends, or fails to read, may harm
+the daemon: requests, answers, connections and patience all have limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import grp
+import inspect
+import json
+import os
+import socket
+import stat
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from synguard.client import MAX_RESPONSE_BYTES, daemon_pid
+from synguard.config.settings import SOCKET_PATH_MAX_BYTES
+from synguard.errors import SynguardError, UnsupportedError, UsageError
+
+MAX_REQUEST_BYTES = 64 * 1024
+MAX_CONNECTIONS = 64
+#: How long a peer may take to send one request line, and to take in one answer.
+PEER_TIMEOUT_S = 5.0
+
+_LISTEN_QUEUE = 64
+
+
+class Peer(NamedTuple):
+    """Who asks, by the kernel's word at connect time."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+#: Takes the request's arguments; returns what JSON can carry, or an awaitable of it. A plain function
+#: runs on the event loop, so it must be fast; a slow one should await a thread.
+Handler = Callable[[Mapping[str, Any], Peer], Any]
+
+_T = TypeVar("_T")
+_ABSENT: Any = object()
+
+
+def argument(arguments: Mapping[str, Any], name: str, kind: type[_T], default: _T = _ABSENT) -> _T:
+    """Return one argument of a request as ``kind``; whole numbers pass for floats.
+
+    Raises UsageError when it is of another type, or missing without a default.
+    """
+    if name not in arguments:
+        if default is _ABSENT:
+            raise UsageError(f"the argument {name!r} is missing")
+        return default
+    try:
+        return msgspec.convert(arguments[name], kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"argument {name!r}: {error}") from error
+
+
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    command: str
+    arguments: dict[str, Any] = {}
+
+
+class ControlServer:
+    """Answers requests on a Unix socket that only root and one group may open.
+
+    An empty ``group`` means root alone.
+    """
+
+    def __init__(
+        self, path: Path, group: str, handlers: Mapping[str, Handler], logger: FilteringBoundLogger
+    ) -> None:
+        self._path = path
+        self._group = group
+        self._handlers = handlers
+        self._log = logger
+        self._server: asyncio.Server | None = None
+        self._identity: tuple[int, int] | None = None
+        self._conversations: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Create the socket and answer on it.
+
+        Raises:
+            SynguardError: another daemon answers on it (its pid is named), or the system refuses.
+            UsageError: the path is too long, or names something that is no socket.
+
+        """
+        try:
+            listening = self._bind()
+        except OSError as error:
+            reason = error.strerror or error
+            raise SynguardError(f"cannot create the control socket {self._path}: {reason}") from error
+        self._server = await asyncio.start_unix_server(
+            self._accept, sock=listening, limit=MAX_REQUEST_BYTES, backlog=_LISTEN_QUEUE
+        )
+        self._log.info("control.opened", path=str(self._path), group=self._group)
+
+    async def stop(self) -> None:
+        """Hang up on everybody and remove the socket, unless it is no longer ours."""
+        if self._server is None:
+            return
+        self._server.close()
+        for conversation in self._conversations:
+            conversation.cancel()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
+        self._server = None
+        if self._identity is not None and _identity(self._path) == self._identity:
+            self._path.unlink(missing_ok=True)
+
+    def _bind(self) -> socket.socket:
+        if len(os.fsencode(self._path)) > SOCKET_PATH_MAX_BYTES:
+            raise UsageError(f"control.socket: {self._path} is longer than {SOCKET_PATH_MAX_BYTES} bytes")
+        group_id = self._group_id()
+        self._make_directory(group_id)
+        _remove_stale(self._path)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            # The file takes its mode from the socket's descriptor, so it is never open to more
+            # people than root; a umask would do the same to every other thread's files.
+            os.fchmod(listening.fileno(), 0o600)
+            listening.bind(str(self._path))
+            self._identity = _identity(self._path)
+            self._give_to_group(self._path, group_id, 0o660)
+        except BaseException:
+            listening.close()
+            raise
+        return listening
+
+    def _group_id(self) -> int | None:
+        if not self._group:
+            return None
+        try:
+            return grp.getgrnam(self._group).gr_gid
+        except KeyError:
+            self._log.warning(
+                "control.group_missing",
+                group=self._group,
+                consequence="only root may use the control socket",
+                remedy=f"groupadd --system {self._group}, then restart",
+            )
+            return None
+
+    def _make_directory(self, group_id: int | None) -> None:
+        directory = self._path.parent
+        if directory.is_dir():
+            return
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700)
+        self._give_to_group(directory, group_id, 0o750)
+
+    def _give_to_group(self, path: Path, group_id: int | None, mode: int) -> None:
+        if group_id is None:
+            return
+        try:
+            os.chown(path, -1, group_id, follow_symlinks=False)
+        except PermissionError as error:
+            # Without root, and not a member: the group goes without rather than the guard.
+            self._log.warning("control.group_refused", path=str(path), group=self._group, error=str(error))
+            return
+        path.chmod(mode)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.current_task()
+        if conversation is None:
+            raise RuntimeError("a connection is served outside of any task")
+        self._conversations.add(conversation)
+        try:
+            await self._converse(reader, writer)
+        except (OSError, TimeoutError) as error:
+            self._log.debug("control.peer_lost", error=repr(error))
+        except asyncio.CancelledError:
+            # Only stop() cancels; the stream's own callback would report it as a failure.
+            return
+        finally:
+            self._conversations.discard(conversation)
+            writer.transport.abort()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A high-water mark of nothing makes drain() wait until the peer has taken the whole answer.
+        writer.transport.set_write_buffer_limits(high=0)
+        peer = _peer(writer)
+        if len(self._conversations) > MAX_CONNECTIONS:
+            await _send(writer, _refusal(SynguardError("too many connections: try again")))
+            return
+        while True:
+            try:
+                async with asyncio.timeout(PEER_TIMEOUT_S):
+                    line = await reader.readline()
+            except ValueError:
+                oversized = UsageError(f"a request may have {MAX_REQUEST_BYTES} bytes at most")
+                await _send(writer, _refusal(oversized))
+                return
+            if not line.endswith(b"\n"):
+                return
+            await _send(writer, await self._answer(line, peer))
+
+    async def _answer(self, line: bytes, peer: Peer) -> bytes:
+        command = None
+        try:
+            request = _parse(line)
+            command = request.command
+            result = self._handler(command)(request.arguments, peer)
+            if inspect.isawaitable(result):
+                result = await result
+            return _encode({"ok": True, "result": result})
+        except SynguardError as error:
+            return _refusal(error)
+        except Exception:  # noqa: BLE001 — a handler's bug costs one answer, never the guard that it runs in.
+            self._log.exception("control.handler_failed", command=command, peer_pid=peer.pid)
+            return _refusal(SynguardError("internal error in the daemon: its log has the details"))
+
+    def _handler(self, command: str) -> Handler:
+        handler = self._handlers.get(command)
+        if handler is None:
+            known = ", ".join(sorted(self._handlers))
+            raise UsageError(f"the daemon does not know the command {command[:80]!r}; it knows: {known}")
+        return handler
+
+
+def _parse(line: bytes) -> _Request:
+    try:
+        return msgspec.json.decode(line, type=_Request)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"not a request: {error}") from error
+
+
+def _encode(message: Mapping[str, Any]) -> bytes:
+    encoded = json.dumps(message, allow_nan=False).encode() + b"\n"
+    if len(encoded) > MAX_RESPONSE_BYTES:
+        raise UsageError(f"the answer would be over {MAX_RESPONSE_BYTES} bytes: ask for less (--limit)")
+    return encoded
+
+
+def _refusal(error: SynguardError) -> bytes:
+    return _encode({"ok": False, "error": str(error), "exit_code": error.exit_code})
+
+
+async def _send(writer: asyncio.StreamWriter, message: bytes) -> None:
+    async with asyncio.timeout(PEER_TIMEOUT_S):
+        writer.write(message)
+        await writer.drain()
+
+
+def _peer(writer: asyncio.StreamWriter) -> Peer:
+    connection = writer.get_extra_info("socket")
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return Peer(*struct.unpack("3i", packed))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a socket that a killed daemon left behind; refuse to touch anything else."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise UsageError(f"control.socket: {path} exists and is no socket: move it away or name another")
+    try:
+        pid = daemon_pid(path)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"control.socket: {path} belongs to somebody else") from error
+    if pid is not None:
+        raise SynguardError(f"synguard already answers on {path} (pid {pid}): stop it or use another socket")
+    path.unlink()

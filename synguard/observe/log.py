@@ -1,0 +1,97 @@
+"""The log: structlog's events as JSON lines, or readable and coloured on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from synguard.observe.text import printable
+
+LogFormat = Literal["auto", "json", "console"]
+
+#: The levels that ``log.level`` may name, the most talkative first.
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class LineWriter:
+    """Writes log lines to a stream, and counts those that the stream would not take.
+
+    Whoever reads the log may go away: a closed pipe must not stop the guard.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        #: Lines that could not be written.
+        self.lost_lines = 0
+
+    def msg(self, message: str) -> None:
+        """Write one line."""
+        try:
+            self._stream.write(message + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: the stream has been closed.
+            self.lost_lines += 1
+
+    debug = info = warning = warn = error = exception = critical = fatal = msg
+
+
+class _LibraryRecords(logging.Handler):
+    """Passes on what libraries say through the standard library's logging."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log: FilteringBoundLogger = structlog.get_logger()
+        log.log(
+            record.levelno,
+            "library.logged",
+            logger=record.name,
+            message=record.getMessage(),
+            exc_info=record.exc_info,
+        )
+
+
+def configure(
+    level: str = "info", log_format: LogFormat = "auto", stream: TextIO | None = None
+) -> LineWriter:
+    """Set up structlog for this process, and return the writer that counts lost lines.
+
+    Args:
+        level: one of ``LEVELS``; events below it are dropped.
+        log_format: ``auto`` is ``console`` on a terminal and ``json`` elsewhere.
+        stream: where lines go; standard output by default.
+
+    Raises KeyError on an unknown level.
+
+    """
+    target = stream or sys.stdout
+    writer = LineWriter(target)
+    level_number = logging.getLevelNamesMapping()[level.upper()]
+    readable = log_format == "console" or (log_format == "auto" and target.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            *_renderers(readable, colours=target.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level_number),
+        logger_factory=lambda *_: writer,
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_LibraryRecords()], level=max(level_number, logging.WARNING), force=True)
+    return writer
+
+
+def _renderers(readable: bool, colours: bool) -> list[Processor]:
+    if not readable:
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    plain = structlog.dev.plain_traceback
+    return [_without_controls, structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain)]
+
+
+def _without_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}

@@ -1,0 +1,356 @@
+"""The control socket: who may open it, and what it does with peers that err or dawdle."""
+
+import asyncio
+import grp
+import io
+import json
+import os
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from synguard import client
+from synguard.daemon import control
+from synguard.daemon.control import ControlServer, Handler, Peer, argument
+from synguard.errors import SynguardError, UnsupportedError, UsageError
+
+GROUP = grp.getgrgid(os.getgid()).gr_name
+
+
+def _logger(stream: io.StringIO) -> FilteringBoundLogger:
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(stream),
+        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(0),
+    )
+    return logger
+
+
+@contextmanager
+def _serving(
+    path: Path, handlers: Mapping[str, Handler], group: str = GROUP, log: io.StringIO | None = None
+) -> Iterator[None]:
+    """Serve in a thread of its own, as the daemon's process would."""
+    loop = asyncio.new_event_loop()
+    server = ControlServer(path, group, handlers, _logger(log or io.StringIO()))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+        yield
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def _raw(path: Path, data: bytes) -> dict[str, Any]:
+    """Send bytes as they are, and return the one answer."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(path))
+        connection.sendall(data)
+        answer: dict[str, Any] = json.loads(connection.makefile("rb").readline())
+    return answer
+
+
+def _refuse(error: SynguardError) -> Handler:
+    def handler(_arguments: Mapping[str, Any], _peer: Peer) -> Any:
+        raise error
+
+    return handler
+
+
+def _echo(arguments: Mapping[str, Any], peer: Peer) -> Any:
+    return {"arguments": dict(arguments), "peer": peer}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the socket shall be."""
+    return tmp_path / "run" / "control.sock"
+
+
+def test_handler_gets_arguments_and_peer(path: Path) -> None:
+    """A handler sees the arguments as sent and the kernel's word on who sent them."""
+    with _serving(path, {"echo": _echo}):
+        result = client.request(path, "echo", target="192.0.2.1", ttl_s=600)
+    assert result["arguments"] == {"target": "192.0.2.1", "ttl_s": 600}
+    assert result["peer"] == [os.getpid(), os.getuid(), os.getgid()]
+
+
+def test_awaitable_handler(path: Path) -> None:
+    """A handler may be a coroutine function; the answer waits for it."""
+
+    async def slow(_arguments: Mapping[str, Any], _peer: Peer) -> str:
+        return await asyncio.to_thread(lambda: "from a thread")
+
+    with _serving(path, {"slow": slow}):
+        assert client.request(path, "slow") == "from a thread"
+
+
+def test_several_requests_on_one_connection(path: Path) -> None:
+    """A connection may be used for one request after another, each answered in turn."""
+    with _serving(path, {"echo": _echo}), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(path))
+        lines = connection.makefile("rb")
+        for number in range(23):
+            connection.sendall(json.dumps({"command": "echo", "arguments": {"n": number}}).encode() + b"\n")
+            assert json.loads(lines.readline())["result"]["arguments"] == {"n": number}
+
+
+@pytest.mark.parametrize("group", [GROUP, "no-such-group", ""])
+def test_socket_is_closed_to_others(path: Path, group: str) -> None:
+    """The socket and the directory made for it are open to the owner and the group, to nobody else."""
+    with _serving(path, {}, group):
+        socket_mode = stat.S_IMODE(path.stat().st_mode)
+        directory_mode = stat.S_IMODE(path.parent.stat().st_mode)
+    expected = (0o660, 0o750) if group == GROUP else (0o600, 0o700)
+    assert (socket_mode, directory_mode) == expected
+
+
+@pytest.mark.root
+def test_socket_belongs_to_the_group(path: Path) -> None:
+    """The socket is given to the configured group."""
+    with _serving(path, {}, "daemon"):
+        assert path.stat().st_gid == grp.getgrnam("daemon").gr_gid
+        assert path.parent.stat().st_gid == grp.getgrnam("daemon").gr_gid
+
+
+def test_missing_group_is_said(path: Path) -> None:
+    """The log says that a missing group leaves the socket to root, and how to mend it."""
+    log = io.StringIO()
+    with _serving(path, {}, "no-such-group", log):
+        pass
+    events = [json.loads(line) for line in log.getvalue().splitlines()]
+    warning = next(event for event in events if event["event"] == "control.group_missing")
+    assert "groupadd" in warning["remedy"]
+
+
+def test_existing_directory_is_left_alone(path: Path) -> None:
+    """A directory that is already there keeps its mode."""
+    path.parent.mkdir(mode=0o755)
+    path.parent.chmod(0o755)
+    with _serving(path, {}):
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755
+
+
+def test_stop_removes_the_socket(path: Path) -> None:
+    """A stopped daemon leaves no socket behind."""
+    with _serving(path, {}):
+        assert path.is_socket()
+    assert not path.exists()
+
+
+def test_stop_leaves_another_daemons_socket(path: Path) -> None:
+    """A socket that has replaced ours meanwhile is not ours to remove."""
+    with _serving(path, {}), socket.socket(socket.AF_UNIX) as other:
+        path.unlink()
+        other.bind(str(path))
+    assert path.is_socket()
+
+
+def test_stale_socket_is_replaced(path: Path) -> None:
+    """The socket of a killed daemon does not block the next start."""
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with _serving(path, {"echo": _echo}):
+        assert client.request(path, "echo")
+
+
+def test_second_daemon_is_refused_with_the_firsts_pid(path: Path) -> None:
+    """A socket on which a daemon answers is not taken over; the message names its pid."""
+    with _serving(path, {"echo": _echo}):
+        with pytest.raises(SynguardError, match=rf"pid {os.getpid()}\b"), _serving(path, {}):
+            pass
+        assert client.request(path, "echo")
+
+
+def test_file_in_the_way_is_kept(path: Path) -> None:
+    """A file that is no socket is never removed."""
+    path.parent.mkdir()
+    path.write_text("precious")
+    with pytest.raises(UsageError, match="no socket"), _serving(path, {}):
+        pass
+    assert path.read_text() == "precious"
+
+
+def test_too_long_path_is_refused(tmp_path: Path) -> None:
+    """A path longer than the kernel takes is refused in words."""
+    with pytest.raises(UsageError, match="107 bytes"), _serving(tmp_path / ("x" * 120), {}):
+        pass
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"not json\n",
+        b"\xff\xfe\n",
+        b"[]\n",
+        b'"echo"\n',
+        b'{"command": 5}\n',
+        b'{"command": "echo", "arguments": []}\n',
+        b'{"command": "echo", "more": 1}\n',
+        b'{"command": "echo", "arguments": {"x": ' + b"[" * 50_000 + b"\n",
+        b'{"command": "no-such-command"}\n',
+        b'{"command": "echo", "arguments": {"n": ' + b"9" * 70_000 + b"}}\n",
+    ],
+)
+def test_nonsense_is_refused_and_survived(path: Path, line: bytes) -> None:
+    """Whatever is no request is answered as wrong usage, and the next request is served."""
+    with _serving(path, {"echo": _echo}):
+        answer = _raw(path, line)
+        assert client.request(path, "echo", after="nonsense")
+    assert answer["ok"] is False
+    assert answer["exit_code"] == 2
+    assert answer["error"]
+
+
+def test_endless_line_is_cut_off(path: Path) -> None:
+    """A line that never ends is refused at 64 KiB, not collected."""
+    with _serving(path, {"echo": _echo}):
+        assert "65536" in _raw(path, b"x" * 70_000)["error"]
+
+
+@pytest.mark.parametrize("error", [SynguardError("one"), UsageError("two"), UnsupportedError("three")])
+def test_refusal_keeps_message_and_exit_code(path: Path, error: SynguardError) -> None:
+    """What a handler raises reaches the client as the same error."""
+    with (
+        _serving(path, {"refuse": _refuse(error)}),
+        pytest.raises(type(error), match=str(error)) as caught,
+    ):
+        client.request(path, "refuse")
+    assert type(caught.value) is type(error)
+
+
+@pytest.mark.parametrize("result", [{1, 2}, float("nan"), object()])
+def test_handlers_bug_is_logged_and_answered(path: Path, result: object) -> None:
+    """A result that JSON cannot carry is an internal error for the peer and a traceback in the log."""
+    log = io.StringIO()
+    with (
+        _serving(path, {"bug": lambda _arguments, _peer: result}, log=log),
+        pytest.raises(SynguardError, match="internal error"),
+    ):
+        client.request(path, "bug")
+    assert "control.handler_failed" in log.getvalue()
+    assert "Traceback" in log.getvalue()
+
+
+def test_too_large_answer_is_refused(path: Path) -> None:
+    """An answer over the limit becomes advice to ask for less."""
+    with (
+        _serving(path, {"all": lambda _arguments, _peer: "x" * client.MAX_RESPONSE_BYTES}),
+        pytest.raises(UsageError, match="--limit"),
+    ):
+        client.request(path, "all")
+
+
+def test_large_answer_arrives_whole(path: Path) -> None:
+    """An answer of several megabytes arrives as it was made."""
+    with _serving(path, {"all": lambda _arguments, _peer: ["x" * 1000] * 8000}):
+        assert client.request(path, "all") == ["x" * 1000] * 8000
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    """Whether the server ended the connection; what it sent before is taken in."""
+    connection.settimeout(10)
+    try:
+        while connection.recv(1 << 20):
+            pass
+    except ConnectionResetError:
+        return True
+    return True
+
+
+def test_silent_peer_times_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that connects and says nothing is hung up on."""
+    monkeypatch.setattr(control, "PEER_TIMEOUT_S", 0.05)
+    with _serving(path, {}), socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        assert _hung_up(connection)
+
+
+def test_peer_that_does_not_read_times_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that does not take its answer is hung up on, and others are served meanwhile."""
+    monkeypatch.setattr(control, "PEER_TIMEOUT_S", 0.1)
+    handlers: dict[str, Handler] = {"all": lambda _arguments, _peer: "x" * (8 << 20), "echo": _echo}
+    with _serving(path, handlers), socket.socket(socket.AF_UNIX) as stuck:
+        stuck.connect(str(path))
+        stuck.sendall(b'{"command": "all"}\n')
+        assert client.request(path, "echo")
+        assert _until(lambda: _is_closed_by_server(stuck))
+
+
+def _is_closed_by_server(connection: socket.socket) -> bool:
+    """Whether the far end is closed, without reading what it sent."""
+    try:
+        connection.send(b"\n")
+    except OSError:
+        return True
+    return False
+
+
+def _until(condition: Callable[[], bool], limit_s: float = 10.0) -> bool:
+    deadline_s = time.monotonic() + limit_s
+    while time.monotonic() < deadline_s:
+        if condition():
+            return True
+    return False
+
+
+def test_too_many_connections_are_refused(path: Path) -> None:
+    """The 65th connection is told to come again; when the others leave, it may."""
+    with _serving(path, {"echo": _echo}):
+        idle = [socket.socket(socket.AF_UNIX) for _ in range(control.MAX_CONNECTIONS)]
+        for connection in idle:
+            connection.connect(str(path))
+        with pytest.raises(SynguardError, match="too many connections"):
+            client.request(path, "echo")
+        for connection in idle:
+            connection.close()
+        assert _until(lambda: _served(path))
+
+
+def _served(path: Path) -> bool:
+    try:
+        return bool(client.request(path, "echo"))
+    except SynguardError:
+        return False
+
+
+def test_stop_does_not_wait_for_idle_peers(path: Path) -> None:
+    """Stopping hangs up on a connected, silent peer at once."""
+    with socket.socket(socket.AF_UNIX) as idle:
+        with _serving(path, {"echo": _echo}):
+            idle.connect(str(path))
+            idle.sendall(b'{"command": "echo"}\n')
+            assert idle.recv(1000)
+            started_s = time.monotonic()
+        assert time.monotonic() - started_s < control.PEER_TIMEOUT_S / 2
+        assert _hung_up(idle)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"ttl_s": "soon"}, {"ttl_s": None}, {"ttl_s": [1]}])
+def test_argument_of_the_wrong_type_is_named(arguments: dict[str, Any]) -> None:
+    """A missing or mistyped argument is wrong usage, and named."""
+    with pytest.raises(UsageError, match="ttl_s"):
+        argument(arguments, "ttl_s", float)
+
+
+def test_argument_defaults_and_whole_numbers() -> None:
+    """A whole number passes for a float, and an absent argument takes its default."""
+    assert argument({"ttl_s": 5}, "ttl_s", float) == 5.0
+    assert argument({}, "reason", str, "") == ""
