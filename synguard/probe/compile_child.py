@@ -129,7 +129,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
             programs, maps = _load(request)
         except MissingError as error:
             return {"unsupported": str(error)}, []
-        except Exception as error:  # bcc raises bare Exception for every failure
+        except Exception as error:  # noqa: BLE001  bcc raises bare Exception for every failure
             if os.geteuid() != 0:
                 return {"unsupported": f"loading eBPF failed without root: {error}; run as root"}, []
             return {"error": f"the probe could not be compiled and loaded: {error}"}, []

@@ -1,0 +1,81 @@
+"""One daemon for each interface: a lock file that names its holder and what it added."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from synguard.errors import SynguardError, UnsupportedError
+
+#: Fixed, and not a setting: two daemons with different settings must still meet here.
+CLAIMS = Path("/run/synguard")
+
+
+def _path(interface: str) -> Path:
+    namespace = Path("/proc/self/ns/net").stat().st_ino
+    return CLAIMS / f"netns-{namespace}-{interface}.lock"
+
+
+class Claim:
+    """The exclusive right to guard an interface of this network namespace, until released or dead.
+
+    The file survives a daemon that was killed, so that the next one, or ``synguard detach``, knows what was
+    added to the interface and may be taken away.
+    """
+
+    def __init__(self, interface: str) -> None:
+        """Take the claim. Raises SynguardError naming the process that holds it."""
+        self.interface = interface
+        self._path = _path(interface)
+        self._file = self._open()
+        self.left_over = self._read()
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            holder = self.left_over.get("pid", "unknown")
+            raise SynguardError(
+                f"interface {interface} is already guarded by synguard with pid {holder}; stop that one first"
+            ) from error
+        self.record({**self.left_over, "pid": os.getpid()})
+
+    def _open(self) -> IO[str]:
+        try:
+            CLAIMS.mkdir(mode=0o755, parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError as error:
+            raise UnsupportedError(f"cannot write {self._path}: run synguard as root") from error
+        except OSError as error:
+            raise SynguardError(f"cannot write {self._path}: {error.strerror}") from error
+        return os.fdopen(descriptor, "r+", encoding="utf-8")
+
+    def _read(self) -> dict[str, Any]:
+        self._file.seek(0)
+        try:
+            content = json.load(self._file)
+        except ValueError:
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def record(self, content: dict[str, Any]) -> None:
+        """Write what a successor must know; ``pid`` is for people."""
+        self._file.seek(0)
+        self._file.truncate()
+        json.dump(content, self._file)
+        self._file.flush()
+
+    def release(self) -> None:
+        """Give the interface up and take the file away."""
+        self._path.unlink(missing_ok=True)
+        self._file.close()
+
+
+def claimed_interfaces() -> list[str]:
+    """Return the interfaces of this network namespace that have a claim file, held or left over."""
+    prefix = _path("").name.removesuffix(".lock")
+    return sorted(
+        path.name.removesuffix(".lock").removeprefix(prefix) for path in CLAIMS.glob(f"{prefix}*.lock")
+    )

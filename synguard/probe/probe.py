@@ -1,0 +1,89 @@
+"""The loaded probe: its programs, its maps, and the settings it runs by."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from synguard.probe import layout
+from synguard.probe.attach import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
+from synguard.probe.compiler import LoadedObject, ProgramType, load_object
+from synguard.probe.syscall import BpfMap, map_memlock_bytes
+
+SOURCE = Path(__file__).parent / "bpf" / "probe.c"
+
+_PROGRAMS = {
+    XDP_PROGRAM: ProgramType.XDP,
+    TC_INGRESS_PROGRAM: ProgramType.SCHED_CLS,
+    TC_EGRESS_PROGRAM: ProgramType.SCHED_CLS,
+}
+_ONLY_KEY = bytes(4)
+
+
+class Probe:
+    """Programs and maps in the kernel; they count as soon as they are attached."""
+
+    def __init__(self, loaded: LoadedObject, ipv6_prefix_length: int) -> None:
+        """Write the first settings: a fresh secret for the hashes, no blocks."""
+        self._loaded = loaded
+        self.ipv6_prefix_length = ipv6_prefix_length
+        self._secret = (secrets.randbits(64), secrets.randbits(64))
+        self._replay_now_ns = 0
+        self._block_lengths: tuple[int, ...] = ()
+        self._write_settings()
+
+    @classmethod
+    def load(cls, *, max_sources: int, max_listeners: int, max_blocks: int, ipv6_prefix_length: int) -> Probe:
+        """Compile and load. Raises as :func:`synguard.probe.compiler.load_object` does."""
+        defines = {"MAX_SOURCES": max_sources, "MAX_LISTENERS": max_listeners, "MAX_BLOCKS": max_blocks}
+        return cls(load_object(SOURCE, _PROGRAMS, defines), ipv6_prefix_length)
+
+    @property
+    def programs(self) -> dict[str, int]:
+        """Program name to descriptor."""
+        return self._loaded.programs
+
+    @property
+    def maps(self) -> dict[str, BpfMap]:
+        """Map name to map."""
+        return self._loaded.maps
+
+    def memlock_bytes(self) -> int:
+        """Return the kernel memory that all maps together are charged for."""
+        return sum(map_memlock_bytes(bpf_map.fd) for bpf_map in self.maps.values())
+
+    def set_block_lengths(self, lengths: Sequence[int]) -> None:
+        """Say which prefix lengths (of mapped addresses) the blocks have; each costs a lookup a SYN.
+
+        Raises ValueError for more than ``layout.BLOCK_LENGTHS_MAX``.
+        """
+        if len(lengths) > layout.BLOCK_LENGTHS_MAX:
+            raise ValueError(
+                f"{len(lengths)} prefix lengths; the probe has room for {layout.BLOCK_LENGTHS_MAX}"
+            )
+        self._block_lengths = tuple(lengths)
+        self._write_settings()
+
+    def set_clock(self, now_ns: int) -> None:
+        """Stop the probe's clock at a moment, for packets from a capture or a test; 0 lets it run."""
+        self._replay_now_ns = now_ns
+        self._write_settings()
+
+    def _write_settings(self) -> None:
+        room = layout.BLOCK_LENGTHS_MAX - len(self._block_lengths)
+        self.maps["settings"].update(
+            _ONLY_KEY,
+            layout.SETTINGS.pack(
+                *self._secret,
+                self._replay_now_ns,
+                self.ipv6_prefix_length,
+                len(self._block_lengths),
+                *self._block_lengths,
+                *[0] * room,
+            ),
+        )
+
+    def close(self) -> None:
+        """Let go of the descriptors; what is still attached goes on running."""
+        self._loaded.close()

@@ -1,0 +1,93 @@
+"""The Python mirror of the probe's byte layouts agrees with what a C compiler makes of them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import synguard.probe
+from synguard.probe import layout
+
+BPF = Path(synguard.probe.__file__).parent / "bpf"
+
+WITNESS = """
+#include <stddef.h>
+#include <stdio.h>
+#include <stdint.h>
+typedef uint8_t u8; typedef uint16_t u16; typedef uint32_t u32; typedef uint64_t u64;
+#include "layout.h"
+#define NAME(counter) puts(#counter);
+#define SIZE(type) printf("%s %zu\\n", #type, sizeof(struct type));
+#define AT(type, field) printf("%s.%s %zu\\n", #type, #field, offsetof(struct type, field));
+#define VALUE(macro) printf("%s %llu\\n", #macro, (unsigned long long)(macro));
+int main(void)
+{
+    puts("[handshake counters]"); HANDSHAKE_COUNTERS(NAME)
+    puts("[total counters]"); TOTAL_COUNTERS(NAME)
+    puts("[numbers]");
+    SIZE(address) SIZE(listener_key) SIZE(block_key) SIZE(block) SIZE(totals) SIZE(settings)
+    SIZE(source) AT(source, last_ns) AT(source, targets) AT(source, cohorts)
+    SIZE(listener) AT(listener, last_ns) AT(listener, bare_attempts) AT(listener, handshake_time)
+    AT(listener, sketch_epoch) AT(listener, sketch) AT(listener, cohorts)
+    VALUE(LISTENER_COHORT_SHIFT) VALUE(LISTENER_COHORTS) VALUE(SOURCE_COHORT_SHIFT) VALUE(SOURCE_COHORTS)
+    VALUE(HANDSHAKE_TIME_BINS) VALUE(SKETCH_EPOCH_SHIFT) VALUE(BLOCK_LENGTHS_MAX)
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def witness(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Return what a host-compiled program prints of the C layouts, by section."""
+    folder = tmp_path_factory.mktemp("witness")
+    (folder / "witness.c").write_text(WITNESS)
+    subprocess.run(["gcc", f"-I{BPF}", "-o", "witness", "witness.c"], cwd=folder, check=True)
+    printed = subprocess.run([folder / "witness"], capture_output=True, text=True, check=True).stdout
+    sections: dict[str, list[str]] = {}
+    for line in printed.splitlines():
+        if line.startswith("["):
+            lines = sections[line.strip("[]")] = []
+        else:
+            lines.append(line)
+    return sections
+
+
+def test_counters_have_the_same_names_in_the_same_order(witness: dict[str, list[str]]) -> None:
+    """A counter never shows up under another one's name."""
+    assert tuple(witness["handshake counters"]) == layout.HANDSHAKE_COUNTERS
+    assert tuple(witness["total counters"]) == layout.TOTAL_COUNTERS
+
+
+def test_sizes_and_offsets_agree(witness: dict[str, list[str]]) -> None:
+    """Every record is read from where the kernel wrote it."""
+    mirrored = {
+        "address": layout.ADDRESS.size,
+        "listener_key": layout.LISTENER_KEY.size,
+        "block_key": layout.BLOCK_KEY.size,
+        "block": layout.BLOCK.size,
+        "totals": layout.TOTALS.size,
+        "settings": layout.SETTINGS.size,
+        "source": layout.SOURCE_BYTES,
+        "source.last_ns": layout.SOURCE_LAST_NS,
+        "source.targets": layout.SOURCE_TARGETS,
+        "source.cohorts": layout.SOURCE_COHORT_WORDS,
+        "listener": layout.LISTENER_BYTES,
+        "listener.last_ns": layout.LISTENER_LAST_NS,
+        "listener.bare_attempts": layout.LISTENER_BARE_ATTEMPTS,
+        "listener.handshake_time": layout.LISTENER_HANDSHAKE_TIME,
+        "listener.sketch_epoch": layout.LISTENER_SKETCH_EPOCH,
+        "listener.sketch": layout.LISTENER_SKETCH,
+        "listener.cohorts": layout.LISTENER_COHORT_RECORDS,
+        "LISTENER_COHORT_SHIFT": layout.LISTENER_COHORT_SHIFT,
+        "LISTENER_COHORTS": layout.LISTENER_COHORTS,
+        "SOURCE_COHORT_SHIFT": layout.SOURCE_COHORT_SHIFT,
+        "SOURCE_COHORTS": layout.SOURCE_COHORTS,
+        "HANDSHAKE_TIME_BINS": layout.HANDSHAKE_TIME_BINS,
+        "SKETCH_EPOCH_SHIFT": layout.SKETCH_EPOCH_SHIFT,
+        "BLOCK_LENGTHS_MAX": layout.BLOCK_LENGTHS_MAX,
+    }
+    assert dict(line.rsplit(" ", 1) for line in witness["numbers"]) == {
+        name: str(value) for name, value in mirrored.items()
+    }
