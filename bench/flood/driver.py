@@ -1,0 +1,95 @@
+"""Drives the generator's child process: starts floods, waits for their first frame and their report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from types import TracebackType
+from typing import Self
+
+from bench.flood.child import Errand, Said
+from bench.flood.plan import FloodPlan, FloodReport
+from bench.links import Endpoint
+from bench.namespaces import Topology
+from bench.talk import Child
+from synguard.errors import SynguardError, UnsupportedError, UsageError
+
+_READY_TIMEOUT_S = 60.0
+_GRACE_S = 5.0
+_NOTHING_YET = FloodReport(frames=0, first_ns=0, last_ns=0, first_s=0.0)
+_ERRORS = {error.exit_code: error for error in (SynguardError, UsageError, UnsupportedError)}
+
+
+class FloodGenerator:
+    """An in-kernel SYN generator in the sender's namespace, while the ``with`` block lasts.
+
+    Compiled once, it sends any number of floods, one at a time. All of them end by themselves, and
+    with this process.
+
+    Args:
+        sender: whose interface the frames leave by.
+        receiver: whose MAC address they carry.
+        idle_namespace: a namespace of the bench's whose loopback interface is down.
+
+    Raises:
+        UsageError: an interface or namespace that the bench did not make.
+        UnsupportedError: no bcc, or not permitted.
+        SynguardError: the generator could not be compiled, or ended unexpectedly.
+
+    """
+
+    def __init__(self, sender: Endpoint, receiver: Endpoint, idle_namespace: str) -> None:
+        cpu = max(os.sched_getaffinity(0))
+        errand = Errand(sender.namespace, sender.interface, receiver.mac, idle_namespace, cpu)
+        self._child = Child("bench.flood.child", errand, Said)
+
+    @classmethod
+    def between(cls, topology: Topology) -> Self:
+        """Return the generator that floods a topology's server from its attacker."""
+        return cls(topology.attacker, topology.server, topology.switch)
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(self._child)
+            self._heard("ready", _READY_TIMEOUT_S)
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._child.end()
+
+    def start(self, plan: FloodPlan) -> FloodReport:
+        """Start a flood; return, once its first frame has left, what it has done so far.
+
+        Raises UsageError for a plan without bounds or sense.
+        """
+        plan.check()
+        self._child.order(plan)
+        return self._heard("started", _GRACE_S)
+
+    def finish(self, plan: FloodPlan) -> FloodReport:
+        """Wait for the end of the flood started last and return its report."""
+        return self._heard("done", plan.duration_s + _GRACE_S)
+
+    def stop(self) -> FloodReport:
+        """End the flood now and return its report."""
+        self._child.order(None)
+        return self._heard("done", _GRACE_S)
+
+    def flood(self, plan: FloodPlan) -> FloodReport:
+        """Send one whole flood and return its report."""
+        self.start(plan)
+        return self.finish(plan)
+
+    def _heard(self, event: str, timeout_s: float) -> FloodReport:
+        said = self._child.hear(timeout_s)
+        if said.event == "failed":
+            raise _ERRORS.get(self._child.end(), SynguardError)(said.text)
+        if said.event != event:
+            raise SynguardError(f"the generator said {said.event!r} where {event!r} was expected")
+        return said.report or _NOTHING_YET

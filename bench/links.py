@@ -1,0 +1,232 @@
+"""Wires a topology's interfaces, addresses, neighbours and routes: the bench's one user of pyroute2."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import Any, TypeVar
+
+from pyroute2 import IPRoute, netns
+from pyroute2.netlink.exceptions import NetlinkError
+
+from bench.enter import call_in
+from synguard.errors import SynguardError
+
+#: The name of every endpoint's interface inside its namespace.
+INTERFACE = "net0"
+#: What an interface of the bench's own carries as its alias; the generator refuses any other.
+ALIAS = "synguard-bench"
+
+_BRIDGE = "switch0"
+_IFA_F_TENTATIVE = 0x40
+_BRIDGE_PORT_FORWARDING = 3
+_SIOCETHTOOL = 0x8946
+_ETHTOOL_SGRO = 0x0000002C
+_XDP_FLAGS_UPDATE_IF_NOEXIST = 1 << 0
+_XDP_FLAGS_SKB_MODE = 1 << 1
+_IFF_UP = 0x1
+_NTF_MASTER = 0x04
+#: NUD_NOARP makes an entry static, NUD_REACHABLE keeps pyroute2 from adding NUD_PERMANENT, which
+#: would make it the bridge's own address.
+_STATIC_ENTRY = 0x40 | 0x02
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One host of the topology, alone in its namespace."""
+
+    role: str
+    namespace: str
+    mac: str
+    ipv4: IPv4Interface
+    ipv6: IPv6Interface
+    interface: str = INTERFACE
+
+    @property
+    def port(self) -> str:
+        """The name of the switch's interface that leads here."""
+        return f"port-{self.role}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a host sends what is for ``destination``: to ``neighbour``, under its gateway's address."""
+
+    destination: str
+    gateway: str
+    neighbour: Endpoint
+
+
+def _ask(namespace: str, conversation: Callable[[Any], _Result]) -> _Result:
+    """Return what ``conversation`` makes of a route netlink socket opened inside the namespace.
+
+    The socket is opened in a thread that entered: pyroute2's own ``netns=`` forks for each socket.
+    """
+
+    def converse() -> _Result:
+        with IPRoute() as route:
+            return conversation(route)
+
+    try:
+        return call_in(namespace, converse)
+    except NetlinkError as error:
+        raise SynguardError(f"setting up namespace {namespace}: {error}") from error
+
+
+def create_namespace(name: str) -> None:
+    """Make a namespace; raises FileExistsError when the name is taken."""
+    netns.create(name)
+
+
+def remove_namespace(name: str) -> None:
+    """Remove a namespace's name; one that is already gone is as good."""
+    with contextlib.suppress(FileNotFoundError):
+        netns.remove(name)
+
+
+def build_switch(namespace: str, endpoints: Sequence[Endpoint]) -> None:
+    """Make the bridge and a veth from it into every endpoint's namespace.
+
+    Learning and flooding are off and every address is entered by hand: no frame for one endpoint
+    ever reaches another.
+    """
+
+    def build(route: Any) -> None:
+        route.link("add", ifname=_BRIDGE, kind="bridge", br_stp_state=0, br_mcast_snooping=0)
+        (bridge,) = route.link_lookup(ifname=_BRIDGE)
+        for endpoint in endpoints:
+            _add_port(route, bridge, endpoint)
+        route.link("set", index=bridge, state="up")
+
+    _ask(namespace, build)
+
+
+def _add_port(route: Any, bridge: int, endpoint: Endpoint) -> None:
+    peer = {"ifname": INTERFACE, "address": endpoint.mac, "net_ns_fd": endpoint.namespace}
+    route.link("add", ifname=endpoint.port, kind="veth", peer=peer)
+    (port,) = route.link_lookup(ifname=endpoint.port)
+    route.link("set", index=port, master=bridge)
+    route.brport("set", index=port, learning=0, unicast_flood=0, mcast_flood=0)
+    route.fdb("add", ifindex=port, lladdr=endpoint.mac, flags=_NTF_MASTER, state=_STATIC_ENTRY)
+    route.link("set", index=port, state="up")
+
+
+def configure_endpoint(endpoint: Endpoint, routes: Sequence[Route]) -> None:
+    """Give an endpoint its addresses, permanent neighbours and routes, and bring it up."""
+
+    def configure(route: Any) -> None:
+        (loopback,) = route.link_lookup(ifname="lo")
+        (index,) = route.link_lookup(ifname=INTERFACE)
+        route.link("set", index=loopback, state="up")
+        route.link("set", index=index, state="up", ifalias=ALIAS)
+        for address in (endpoint.ipv4, endpoint.ipv6):
+            route.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+        for entry in routes:
+            _add_route(route, index, entry)
+
+    _ask(endpoint.namespace, configure)
+
+
+def _add_route(route: Any, index: int, entry: Route) -> None:
+    family = socket.AF_INET6 if ":" in entry.gateway else socket.AF_INET
+    mac = entry.neighbour.mac
+    route.neigh("replace", dst=entry.gateway, lladdr=mac, ifindex=index, family=family, state="permanent")
+    route.route("add", dst=entry.destination, gateway=entry.gateway, oif=index, family=family)
+
+
+def remove_links(namespace: str) -> None:
+    """Delete the switch's interfaces, and with each its peer and the programs attached there."""
+
+    def remove(route: Any) -> None:
+        for link in route.get_links():
+            if link.get("ifname", "").startswith("port-"):
+                route.link("del", index=link["index"])
+
+    _ask(namespace, remove)
+
+
+def enable_napi(namespace: str, interface: str) -> None:
+    """Turn GRO on, and with it the interface's NAPI: a veth end without it loses XDP frames silently."""
+    call_in(namespace, lambda: _set_gro(interface))
+
+
+def _set_gro(interface: str) -> None:
+    value = ctypes.create_string_buffer(struct.pack("=II", _ETHTOOL_SGRO, 1))
+    request = struct.pack("16sP8x", interface.encode(), ctypes.addressof(value))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, _SIOCETHTOOL, request)
+
+
+def endpoint_is_ready(endpoint: Endpoint) -> bool:
+    """Return whether the endpoint's interface is up and none of its addresses is tentative."""
+
+    def ready(route: Any) -> bool:
+        (link,) = route.link("get", ifname=INTERFACE)
+        flags = [address.get("flags", 0) for address in route.get_addr(index=link["index"])]
+        return link.get("operstate") == "UP" and not any(flag & _IFA_F_TENTATIVE for flag in flags)
+
+    return _ask(endpoint.namespace, ready)
+
+
+def switch_is_ready(namespace: str, endpoints: Sequence[Endpoint]) -> bool:
+    """Return whether the bridge forwards on the port of every endpoint."""
+    ports = {endpoint.port for endpoint in endpoints}
+
+    def ready(route: Any) -> bool:
+        states = [
+            link.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_STATE")
+            for link in route.get_links()
+            if link.get("ifname") in ports
+        ]
+        return states == [_BRIDGE_PORT_FORWARDING] * len(ports)
+
+    return _ask(namespace, ready)
+
+
+def attach_xdp(namespace: str, interface: str, program: int) -> None:
+    """Attach a program in generic mode where there is none, or detach it with -1."""
+    flags = _XDP_FLAGS_SKB_MODE | (_XDP_FLAGS_UPDATE_IF_NOEXIST if program >= 0 else 0)
+
+    def attach(route: Any) -> None:
+        (index,) = route.link_lookup(ifname=interface)
+        route.link("set", index=index, xdp_fd=program, xdp_flags=flags)
+
+    _ask(namespace, attach)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReading:
+    """What the kernel says of one interface: identity, mark, and frames since it was made."""
+
+    index: int
+    mac: str
+    alias: str
+    up: bool
+    received_frames: int
+    sent_frames: int
+    receive_dropped_frames: int
+    xdp_attached: bool
+
+
+def read_link(namespace: str, interface: str) -> LinkReading:
+    """Return an interface's reading; raises SynguardError when it is not there."""
+    (link,) = _ask(namespace, lambda route: tuple(route.link("get", ifname=interface)))
+    frames = link.get("stats64")
+    return LinkReading(
+        link["index"],
+        link.get("address"),
+        link.get("ifalias") or "",
+        bool(link["flags"] & _IFF_UP),
+        frames["rx_packets"],
+        frames["tx_packets"],
+        frames["rx_dropped"],
+        bool(link.get(("xdp", "attached"))),
+    )
