@@ -1,0 +1,5 @@
+"""The composition root: everything that has a clock, a socket or a descriptor meets here."""
+
+from synguard.daemon.service import run
+
+__all__ = ["run"]

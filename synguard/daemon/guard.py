@@ -1,0 +1,152 @@
+"""Keeps the probe on its interfaces: attaches, notices when one vanishes or returns, detaches."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from synguard.errors import SynguardError, UnsupportedError
+from synguard.probe import attach
+from synguard.probe.claim import Claim
+from synguard.probe.probe import Probe
+
+
+@dataclass(slots=True)
+class GuardedInterface:
+    """One interface that the operator wants guarded, whether it is there or not."""
+
+    name: str
+    claim: Claim
+    attachment: attach.Attachment | None = None
+    #: What is wrong with it, for ``status``.
+    problem: str | None = None
+    attach_failures: int = field(default=0)
+
+
+class Guard:
+    """The interfaces and how the probe sits on them."""
+
+    def __init__(self, names: Sequence[str], xdp_mode: str, log: FilteringBoundLogger) -> None:
+        """Claim every interface. Raises SynguardError naming the pid of a daemon that holds one."""
+        self._xdp_mode = xdp_mode
+        self._log = log
+        self._interfaces: list[GuardedInterface] = []
+        try:
+            for name in dict.fromkeys(names):
+                self._interfaces.append(GuardedInterface(name, Claim(name)))
+        except SynguardError:
+            self._release()
+            raise
+
+    def attach_first(self, probe: Probe) -> None:
+        """Attach to every interface that is there; one that is missing is waited for.
+
+        Raises:
+            UnsupportedError: two of them carry the same packets, or one cannot be guarded at all.
+            SynguardError: the kernel refuses.
+
+        """
+        present = []
+        for guarded in self._interfaces:
+            try:
+                present.append(attach.find_interface(guarded.name))
+            except UnsupportedError:
+                raise
+            except SynguardError as error:
+                self._miss(guarded, str(error))
+        attach.check_together(present)
+        for guarded in self._interfaces:
+            if guarded.problem is None:
+                self._attach(guarded, probe)
+
+    def _attach(self, guarded: GuardedInterface, probe: Probe) -> None:
+        interface = attach.find_interface(guarded.name)
+        guarded.attachment = attach.attach(interface, probe.programs, self._xdp_mode, guarded.claim)
+        guarded.problem = None
+        self._log.info(
+            "probe.attached",
+            interface=guarded.name,
+            index=interface.index,
+            ingress=guarded.attachment.ingress,
+            egress=guarded.attachment.egress,
+            note=guarded.attachment.note,
+        )
+
+    def _miss(self, guarded: GuardedInterface, problem: str) -> None:
+        if guarded.problem != problem:
+            self._log.warning("interface.missing", interface=guarded.name, problem=problem)
+        guarded.attachment = None
+        guarded.problem = problem
+
+    def look(self, probe: Probe) -> None:
+        """Notice interfaces that vanished, came back or lost the probe, and mend what can be mended."""
+        for guarded in self._interfaces:
+            try:
+                index = socket.if_nametoindex(guarded.name)
+            except OSError:
+                self._miss(
+                    guarded, f"interface {guarded.name} is not there; it is guarded when it comes back"
+                )
+                continue
+            attachment = guarded.attachment
+            if attachment is not None and attachment.interface.index == index:
+                continue
+            self._try_attach(guarded, probe)
+
+    def verify(self, probe: Probe) -> None:
+        """Make sure that the kernel still runs our programs; put back what somebody took away."""
+        for guarded in self._interfaces:
+            if guarded.attachment is None or attach.attached_as(guarded.attachment, probe.programs):
+                continue
+            self._log.warning("probe.detached", interface=guarded.name)
+            guarded.attachment = None
+            guarded.problem = "the probe was removed from it by somebody else"
+            self._try_attach(guarded, probe)
+
+    def _try_attach(self, guarded: GuardedInterface, probe: Probe) -> None:
+        try:
+            self._attach(guarded, probe)
+        except SynguardError as error:
+            if guarded.problem != str(error):
+                self._log.error("probe.not_attached", interface=guarded.name, error=str(error))
+            guarded.problem = str(error)
+            guarded.attach_failures += 1
+
+    def detach(self) -> None:
+        """Take the probe off every interface and give them up. Trouble is logged; the rest goes on."""
+        for guarded in self._interfaces:
+            try:
+                removed = attach.detach(
+                    guarded.name, made_clsact=bool(guarded.claim.left_over.get("made_clsact"))
+                )
+            except SynguardError as error:
+                self._log.error("probe.not_detached", interface=guarded.name, error=str(error))
+            else:
+                if removed:
+                    self._log.info("probe.detached", interface=guarded.name)
+        self._release()
+
+    def _release(self) -> None:
+        for guarded in self._interfaces:
+            guarded.claim.release()
+        self._interfaces = []
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what ``status`` shows of each interface."""
+        return [_describe(guarded) for guarded in self._interfaces]
+
+
+def _describe(guarded: GuardedInterface) -> dict[str, Any]:
+    attachment = guarded.attachment
+    return {
+        "name": guarded.name,
+        "index": attachment.interface.index if attachment else None,
+        "attached": attachment is not None,
+        "ingress": attachment.ingress if attachment else None,
+        "egress": attachment.egress if attachment else None,
+        "note": guarded.problem or (attachment.note if attachment else None),
+    }

@@ -1,0 +1,125 @@
+"""Answers the control socket's commands."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from ipaddress import ip_network
+from typing import Any
+
+from synguard.config import Settings
+from synguard.daemon.control import Handler, Peer, argument
+from synguard.daemon.status import describe
+from synguard.daemon.watch import Watch
+from synguard.errors import UsageError
+from synguard.history.filter import AlertFilter
+from synguard.history.query import find_alerts, get_alert
+from synguard.history.records import alert_to_json, time_to_json
+from synguard.history.store import HistoryStore
+from synguard.model import Block, Network, RespondMode, source_text
+from synguard.respond.responder import Responder
+
+#: A block by hand lasts at most 30 days: none is without end.
+MAX_BLOCK_TTL_S = 30 * 86400.0
+
+Arguments = Mapping[str, Any]
+
+
+class Handlers:
+    """One method for each command of the control socket."""
+
+    def __init__(self, settings: Settings, watch: Watch, responder: Responder, history: HistoryStore) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._responder = responder
+        self._history = history
+
+    def by_command(self) -> dict[str, Handler]:
+        """Return each command's handler."""
+        return {
+            "status": self.status,
+            "alerts": self.alerts,
+            "alert": self.alert,
+            "block_list": self.block_list,
+            "block_add": self.block_add,
+            "block_remove": self.block_remove,
+            "block_clear": self.block_clear,
+            "respond": self.respond,
+        }
+
+    def status(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:  # noqa: ARG002
+        """Return the whole status."""
+        return describe(self._watch, self._responder, self._history, self._settings.history.database)
+
+    async def alerts(self, arguments: Arguments, peer: Peer) -> list[dict[str, Any]]:  # noqa: ARG002
+        """Return the alerts that ``filter`` lets through."""
+        alert_filter = AlertFilter.from_json(argument(arguments, "filter", dict, {}))
+        found = await asyncio.to_thread(
+            find_alerts, self._settings.history.database_path, alert_filter, self._history.unsaved()
+        )
+        return [alert_to_json(alert) for alert in found]
+
+    async def alert(self, arguments: Arguments, peer: Peer) -> dict[str, Any] | None:  # noqa: ARG002
+        """Return one alert, or None."""
+        found = await asyncio.to_thread(
+            get_alert,
+            self._settings.history.database_path,
+            argument(arguments, "id", int),
+            self._history.unsaved(),
+        )
+        return alert_to_json(found) if found else None
+
+    def block_list(self, arguments: Arguments, peer: Peer) -> list[dict[str, Any]]:  # noqa: ARG002
+        """Return the blocks in force."""
+        return [_block_to_json(block) for block in self._responder.blocks.held()]
+
+    async def block_add(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:
+        """Block a target by hand."""
+        target = _target(argument(arguments, "target", str))
+        ttl_s = argument(arguments, "ttl_s", float)
+        if not 1 <= ttl_s <= MAX_BLOCK_TTL_S:
+            raise UsageError(f"a block lasts from 1 s to {MAX_BLOCK_TTL_S / 86400:.0f} days, not {ttl_s:g} s")
+        reason = argument(arguments, "reason", str, "") or f"by hand (uid {peer.uid})"
+        block = await self._responder.block_by_hand(target, ttl_s, reason, time.time())
+        return _block_to_json(block)
+
+    def block_remove(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:
+        """End one block."""
+        target = _target(argument(arguments, "target", str))
+        return {"removed": int(self._responder.unblock(target, f"by hand (uid {peer.uid})"))}
+
+    def block_clear(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:  # noqa: ARG002
+        """End every block."""
+        return {"removed": self._responder.clear(f"by hand (uid {peer.uid})")}
+
+    def respond(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:  # noqa: ARG002
+        """Change the mode at run time."""
+        text = argument(arguments, "mode", str)
+        try:
+            mode = RespondMode(text)
+        except ValueError as error:
+            raise UsageError(f"{text!r} is no mode: off, dry-run or enforce") from error
+        self._responder.set_mode(mode)
+        self._watch.mode_changed()
+        return {"mode": str(mode)}
+
+
+def _target(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not an address or a prefix: {error}") from error
+
+
+def _block_to_json(block: Block) -> dict[str, Any]:
+    return {
+        "response": "drop",
+        "target": source_text(block.target),
+        "until": time_to_json(block.until_s),
+        "hits": block.hits,
+        "reason": block.reason,
+        "asked_by": block.asked_by,
+        "alert_id": block.alert_id,
+        "created_at": time_to_json(block.created_at_s),
+    }

@@ -1,0 +1,96 @@
+"""Puts the daemon together, runs it, and takes it apart again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from functools import partial
+
+import structlog
+from msgspec import to_builtins
+
+from synguard.config import Settings
+from synguard.daemon.control import ControlServer
+from synguard.daemon.guard import Guard
+from synguard.daemon.handlers import Handlers
+from synguard.daemon.watch import Watch
+from synguard.detect import Detector, Thresholds
+from synguard.errors import UnsupportedError
+from synguard.history.store import HistoryStore
+from synguard.observe import log as observe_log
+from synguard.probe.attach import default_route_interfaces
+from synguard.probe.probe import Probe
+from synguard.respond import protected
+from synguard.respond.blocks import Blocks
+from synguard.respond.policy import Rules
+from synguard.respond.responder import Responder
+
+
+def run(settings: Settings) -> int:
+    """Guard the configured interfaces until SIGTERM or SIGINT; return the exit code 0.
+
+    Raises UnsupportedError where the kernel or the user's rights do not allow it, and SynguardError where
+    an interface is guarded already or the probe cannot be attached; nothing is left behind then.
+    """
+    if os.geteuid() != 0:
+        raise UnsupportedError("guarding an interface needs root: run it with sudo")
+    observe_log.configure(settings.log.level, settings.log.format)
+    names = settings.probe.interfaces or tuple(default_route_interfaces())
+    guard = Guard(names, settings.probe.xdp_mode, structlog.get_logger())
+    try:
+        return _guarded(settings, guard)
+    finally:
+        guard.detach()
+
+
+def _guarded(settings: Settings, guard: Guard) -> int:
+    log = structlog.get_logger()
+    probe = Probe.load(
+        max_sources=settings.probe.max_sources,
+        max_listeners=settings.probe.max_listeners,
+        max_blocks=settings.respond.max_blocks,
+        ipv6_prefix_length=settings.probe.ipv6_prefix,
+    )
+    history = HistoryStore(
+        settings.history.database_path,
+        retention_days=settings.history.retention_days,
+        retention_mib=settings.history.retention_mib,
+        log=log.info,
+    )
+    try:
+        guard.attach_first(probe)
+        history.start()
+        responder = _responder(settings, probe, history)
+        watch = Watch(
+            probe,
+            guard,
+            Detector(_thresholds(settings), history.next_alert_id()),
+            history,
+            responder,
+            poll_interval_s=settings.probe.poll_interval_ms / 1000,
+            log=log,
+        )
+        handlers = Handlers(settings, watch, responder, history)
+        control = ControlServer(
+            settings.control.socket_path, settings.control.group, handlers.by_command(), log
+        )
+        asyncio.run(watch.run(control))
+    finally:
+        history.close()
+        probe.close()
+    return 0
+
+
+def _thresholds(settings: Settings) -> Thresholds:
+    return Thresholds(**to_builtins(settings.detect))
+
+
+def _responder(settings: Settings, probe: Probe, history: HistoryStore) -> Responder:
+    respond = settings.respond
+    rules = Rules(respond.mode, respond.drop, respond.block_ttl_s, respond.max_blocks)
+    gather_protected = partial(
+        protected.gather, respond.allow_networks, respond.trusted_aggregator_networks, respond.ssh_ports
+    )
+    return Responder(
+        Blocks(probe, respond.max_blocks), rules, gather_protected, history, structlog.get_logger()
+    )

@@ -1,0 +1,108 @@
+"""Says what ``synguard status`` shows: attachment, counts, losses, responses, history."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from synguard import __version__
+from synguard.daemon.watch import Watch
+from synguard.detect import Detector
+from synguard.history.records import alert_to_json, time_to_json
+from synguard.history.store import HistoryStore
+from synguard.model import ListenerReading, source_text
+from synguard.probe import layout
+from synguard.respond.responder import Responder
+
+
+def describe(watch: Watch, responder: Responder, history: HistoryStore, database: str) -> dict[str, Any]:
+    """Return the whole status, ready for JSON."""
+    totals = watch.reader.totals()
+    return {
+        "version": __version__,
+        "pid": os.getpid(),
+        "started_at": time_to_json(watch.started_at_s),
+        "uptime_s": round(time.time() - watch.started_at_s, 3),
+        "respond": str(responder.rules.mode),
+        "drop": responder.rules.drop,
+        "interfaces": watch.guard.describe(),
+        "totals": _totals(totals),
+        "unparsed": {reason: totals[reason] for reason in layout.UNPARSED_REASONS},
+        "listeners": list(_listeners(watch)),
+        "sources": _sources(watch),
+        "open_alerts": [alert_to_json(alert) for alert in watch.open_alerts()],
+        "losses": {
+            **{name: totals[name] for name in layout.LOSSES},
+            "sources_unwatched": watch.reader.losses.sources_unwatched,
+            "late_reads": watch.reader.losses.late_reads,
+            **watch.detector.losses,
+        },
+        "responses": {
+            "mode": str(responder.rules.mode),
+            "blocks": len(responder.blocks),
+            "actions": responder.actions,
+            "refused": responder.refusals,
+        },
+        "history": {"database": database, **_health(history)},
+    }
+
+
+def _totals(totals: dict[str, int]) -> dict[str, int]:
+    hidden = {*layout.UNPARSED_REASONS, *layout.LOSSES}
+    shown = {name: value for name, value in totals.items() if name not in hidden}
+    return {**shown, "unparsed": sum(totals[reason] for reason in layout.UNPARSED_REASONS)}
+
+
+def _listeners(watch: Watch) -> Iterator[dict[str, Any]]:
+    readings = sorted(
+        watch.reader.listeners(time.monotonic_ns()), key=lambda reading: reading.counts.attempts, reverse=True
+    )
+    for reading in readings:
+        yield _listener(reading, watch.detector)
+
+
+def _listener(reading: ListenerReading, detector: Detector) -> dict[str, Any]:
+    view = detector.listener_view(reading.listener)
+    counts = reading.counts
+    return {
+        "listener": str(reading.listener),
+        "closed_ports": reading.listener.port == 0,
+        "attempts": counts.attempts,
+        "answered": counts.answered,
+        "completed": counts.completed,
+        "aborted": counts.aborted,
+        "refused": counts.refused,
+        "dropped_by_us": counts.dropped_by_us,
+        "half_open_ratio": view.half_open_ratio,
+        "attempts_per_s": view.attempts_per_s,
+        "handshake_p50_ms": view.handshake_p50_ms,
+        "handshake_p99_ms": view.handshake_p99_ms,
+        "allowance_ms": view.allowance_ms,
+        "sources_estimated": reading.sources_estimated,
+    }
+
+
+def _sources(watch: Watch) -> list[dict[str, Any]]:
+    sources = watch.snapshot.sources if watch.snapshot else ()
+    return [
+        {
+            "source": source_text(reading.source),
+            "attempts": reading.counts.attempts,
+            "completed": reading.counts.completed,
+            "targets_estimated": reading.targets_estimated,
+        }
+        for reading in sorted(sources, key=lambda reading: reading.counts.attempts, reverse=True)
+    ]
+
+
+def _health(history: HistoryStore) -> dict[str, Any]:
+    health = history.health()
+    return {
+        "state": health.state,
+        "error": health.error,
+        "queued": health.queued,
+        "lost": health.lost,
+        "moved_aside": health.moved_aside,
+    }

@@ -1,0 +1,209 @@
+"""The daemon's loop: reads the probe, feeds the detector, and carries out what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from synguard.daemon.control import ControlServer
+from synguard.daemon.guard import Guard
+from synguard.detect import Detector
+from synguard.history.store import HistoryStore
+from synguard.model import Action, Alert, AlertClosed, AlertOpened, Snapshot, source_text
+from synguard.observe import systemd
+from synguard.probe.probe import Probe
+from synguard.probe.reader import ProbeReader
+from synguard.respond.policy import Decision
+from synguard.respond.responder import Responder
+
+LOOK_INTERVAL_S = 1.0
+VERIFY_INTERVAL_S = 5.0
+PROTECTED_INTERVAL_S = 10.0
+#: A response that ends while its alert is open is decided anew this long before.
+RENEW_BEFORE_S = 2.0
+
+
+class Watch:
+    """Runs everything on one asyncio loop; what may block goes to a thread."""
+
+    def __init__(
+        self,
+        probe: Probe,
+        guard: Guard,
+        detector: Detector,
+        history: HistoryStore,
+        responder: Responder,
+        *,
+        poll_interval_s: float,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.reader = ProbeReader(probe)
+        self.guard = guard
+        self.detector = detector
+        self.started_at_s = time.time()
+        self.snapshot: Snapshot | None = None
+        self._probe = probe
+        self._history = history
+        self._responder = responder
+        self._poll_interval_s = poll_interval_s
+        self._log = log
+        self._stop = asyncio.Event()
+        self._decided: dict[int, tuple[Alert, Decision]] = {}
+        self._considering: dict[int, asyncio.Task[None]] = {}
+
+    async def run(self, control: ControlServer) -> None:
+        """Guard until told to stop by SIGTERM or SIGINT; then close alerts and take leave."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        self._history.close_interrupted(time.time())
+        self._responder.restore(self._history.blocks(time.time()))
+        self._read()
+        await control.start()
+        self._log.info("daemon.ready", memlock_bytes=self._probe.memlock_bytes())
+        systemd.notify("READY=1\nSTATUS=Guarding")
+        try:
+            await self._until_stopped()
+        finally:
+            systemd.notify("STOPPING=1")
+            await control.stop()
+            self._close_alerts()
+            self._log.info("daemon.stopped")
+
+    async def _until_stopped(self) -> None:
+        """Run every periodic duty; the first one that fails ends them all."""
+        duties: list[Coroutine[Any, Any, None]] = [
+            self._poll(),
+            self._every(LOOK_INTERVAL_S, self._look),
+            self._every(VERIFY_INTERVAL_S, self._verify),
+            self._every(PROTECTED_INTERVAL_S, self._responder.spare_protected),
+        ]
+        async with asyncio.TaskGroup() as group:
+            for duty in duties:
+                group.create_task(duty)
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait; return whether the daemon goes on."""
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return True
+        return False
+
+    async def _every(self, seconds: float, duty: Any) -> None:
+        while await self._pause(seconds):
+            await duty()
+
+    async def _look(self) -> None:
+        await asyncio.to_thread(self.guard.look, self._probe)
+        self._responder.tidy()
+
+    async def _verify(self) -> None:
+        await asyncio.to_thread(self.guard.verify, self._probe)
+
+    async def _poll(self) -> None:
+        """Read at a steady pace; a read that came late does not shift the next ones."""
+        due_s = time.monotonic()
+        while await self._pause(max(0.0, due_s - time.monotonic())):
+            due_s = max(due_s + self._poll_interval_s, time.monotonic())
+            self._read()
+
+    def _read(self) -> None:
+        self.snapshot = self.reader.read(time.monotonic_ns(), time.time())
+        for action in self.detector.observe(self.snapshot):
+            self._carry_out(action)
+
+    def _carry_out(self, action: Action) -> None:
+        alert = self._with_decision(action.alert)
+        self._history.save(alert)
+        if isinstance(action, AlertClosed):
+            self._log.info("alert.closed", **_described(alert), because=str(alert.closed_because))
+            self._decided.pop(alert.id, None)
+            return
+        if isinstance(action, AlertOpened):
+            self._log.warning("alert.raised", **_described(alert))
+        elif self._decided.get(alert.id, (alert, None))[0].alert_class is not alert.alert_class:
+            self._log.warning("alert.refined", **_described(alert))
+        if self._needs_decision(alert):
+            self._consider(alert)
+
+    def _with_decision(self, alert: Alert) -> Alert:
+        """Return the detector's alert with what was decided about it; it knows nothing of responses."""
+        if alert.id not in self._decided:
+            return alert
+        _, decision = self._decided[alert.id]
+        return replace(alert, response=decision.response, decision=decision.reason)
+
+    def _needs_decision(self, alert: Alert) -> bool:
+        """Tell whether the picture, the mode or the time calls for a new decision."""
+        if alert.id in self._considering:
+            return False
+        if alert.id not in self._decided:
+            return True
+        before, decision = self._decided[alert.id]
+        if (before.alert_class, before.source) != (alert.alert_class, alert.source):
+            return True
+        response = decision.response
+        if response is None:
+            return False
+        ends_soon = response.until_s is not None and response.until_s - time.time() < RENEW_BEFORE_S
+        return ends_soon or response.mode is not self._responder.rules.mode
+
+    def _consider(self, alert: Alert) -> None:
+        task = asyncio.get_running_loop().create_task(self._decide(alert))
+        self._considering[alert.id] = task
+
+    async def _decide(self, alert: Alert) -> None:
+        try:
+            decision = await self._responder.consider(alert, time.time())
+        finally:
+            self._considering.pop(alert.id, None)
+        self._decided[alert.id] = (alert, decision)
+        current = {held.id: held for held in self.detector.open_alerts()}.get(alert.id)
+        if current is None:
+            self._decided.pop(alert.id)
+            return
+        self._history.save(self._with_decision(current))
+        self._log.info(
+            "alert.decided",
+            alert_id=alert.id,
+            response=decision.response.response if decision.response else None,
+            mode=str(self._responder.rules.mode),
+            reason=decision.reason,
+        )
+
+    def mode_changed(self) -> None:
+        """Decide again about every open alert, since the operator changed what may be done."""
+        self._decided.clear()
+        for alert in self.detector.open_alerts():
+            if alert.id not in self._considering:
+                self._consider(alert)
+
+    def open_alerts(self) -> list[Alert]:
+        """Return the open alerts with what was decided about them."""
+        return [self._with_decision(alert) for alert in self.detector.open_alerts()]
+
+    def _close_alerts(self) -> None:
+        for action in self.detector.stop(time.time()):
+            self._carry_out(action)
+
+
+def _described(alert: Alert) -> dict[str, Any]:
+    """Return what the log tells of an alert."""
+    return {
+        "alert_id": alert.id,
+        "kind": str(alert.kind),
+        "class": str(alert.alert_class) if alert.alert_class else None,
+        "severity": str(alert.severity),
+        "listener": str(alert.listener) if alert.listener else None,
+        "source": source_text(alert.source) if alert.source else None,
+        "attempts": alert.attempts,
+        "half_open_ratio": alert.half_open_ratio,
+        "peak_syn_per_s": round(alert.peak_syn_per_s, 1),
+    }

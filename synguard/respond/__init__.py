@@ -1,0 +1,1 @@
+"""What is done about an alert: the pure policy, whom it must never touch, and the blocks in the kernel."""

@@ -1,0 +1,110 @@
+"""Decides what to do about an alert: pure, and each decision with its reason, also that to do nothing.
+
+A spoofed source is somebody else's address, and to block it lets the attacker choose whom we cut off. So
+``drop`` happens only to a single source, only on the operator's word (``drop = "always"``), and never to an
+address on the never-touch list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from synguard.model import Alert, AlertClass, AlertKind, Network, RespondMode, Response, source_text
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The operator's settings, as far as they bear on decisions."""
+
+    mode: RespondMode
+    #: ``proven`` or ``always``.
+    drop: str
+    #: How long a block lasts, in seconds.
+    block_ttl_s: float
+    #: Blocks at the same time, at most.
+    max_blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """An address or network that is never touched, and why."""
+
+    network: Network
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, or None for nothing; in either case why."""
+
+    response: Response | None
+    reason: str
+
+
+def overlaps(first: Network, second: Network) -> bool:
+    """Tell whether two networks share an address; those of different families never do."""
+    if first.version == 4 and second.version == 4:
+        return first.overlaps(second)
+    return first.version == 6 and second.version == 6 and first.overlaps(second)
+
+
+def protection(target: Network, protected: Iterable[Protected]) -> str | None:
+    """Return why ``target`` must not be touched, or None."""
+    for entry in protected:
+        if overlaps(target, entry.network):
+            return f"{source_text(target)} is never touched: {entry.why} ({source_text(entry.network)})"
+    return None
+
+
+def decide(
+    alert: Alert, rules: Rules, protected: Iterable[Protected], blocks_held: int, wall_s: float
+) -> Decision:
+    """Decide about an open alert.
+
+    Args:
+        alert: as the detector reports it.
+        rules: the operator's settings.
+        protected: the never-touch list as of now.
+        blocks_held: how many blocks there are already.
+        wall_s: the present, in seconds since the epoch; the response ends ``block_ttl_s`` later.
+
+    """
+    refusal = _refusal(alert, rules, protected, blocks_held)
+    if refusal is not None or alert.source is None:
+        return Decision(None, refusal or "")
+    target = source_text(alert.source)
+    reason = f'single source {target} floods, respond.drop is "always", and it is not on the never-touch list'
+    return Decision(Response("drop", rules.mode, target, reason, wall_s + rules.block_ttl_s), reason)
+
+
+def _refusal(alert: Alert, rules: Rules, protected: Iterable[Protected], blocks_held: int) -> str | None:
+    """Return why nothing is done, or None where something is."""
+    if rules.mode is RespondMode.OFF:
+        return "responses are off (respond.mode)"
+    if alert.kind is not AlertKind.SYN_FLOOD:
+        return f"no response is meant for {alert.kind} alerts"
+    if alert.alert_class is not AlertClass.SINGLE_SOURCE or alert.source is None:
+        return (
+            f"a {alert.alert_class} flood has no source that could be dropped: its addresses may be "
+            "other people's"
+        )
+    return _sparing(alert, alert.source, rules, protected, blocks_held)
+
+
+def _sparing(
+    alert: Alert, source: Network, rules: Rules, protected: Iterable[Protected], blocks_held: int
+) -> str | None:
+    """Return why a single source is spared, or None."""
+    name = source_text(source)
+    if rules.drop != "always":
+        return (
+            f'nothing proves that {name} is not spoofed; respond.drop = "always" drops single sources '
+            "without proof"
+        )
+    completed = next((top.completed for top in alert.top_sources if top.source == source), 0)
+    if completed:
+        return f"{name} completed {completed} handshakes meanwhile: real clients share it"
+    if blocks_held >= rules.max_blocks:
+        return f"there are {blocks_held} blocks already, the most allowed (respond.max_blocks)"
+    return protection(source, protected)

@@ -1,0 +1,110 @@
+"""Gathers the never-touch list: whom no response may cut off, whatever is seen."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from pathlib import Path
+
+from pyroute2 import IPRoute
+
+from synguard.model import Address, Network
+from synguard.respond.policy import Protected
+
+RESOLVER_FILES = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
+SOCKET_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+
+#: include/net/tcp_states.h, as /proc/net/tcp prints it.
+_ESTABLISHED = "01"
+
+
+def gather(
+    allow: Sequence[Network], trusted_aggregators: Sequence[Network], ssh_ports: Sequence[int]
+) -> tuple[Protected, ...]:
+    """Return the list as of now; reads addresses, routes, resolvers and sockets of this network namespace.
+
+    Raises OSError when the system cannot be asked; without the list nothing may be touched.
+    """
+    return (
+        *(Protected(network, "it is on the allow list") for network in allow),
+        *(Protected(network, "it is a trusted aggregator") for network in trusted_aggregators),
+        *_addresses_and_gateways(),
+        *(Protected(_single(address), "it is a resolver of this machine") for address in resolvers()),
+        *(
+            Protected(_single(address), "it has an established session on an SSH port")
+            for address in session_peers(ssh_ports)
+        ),
+    )
+
+
+def _single(address: Address) -> Network:
+    return ip_network(address)
+
+
+def _addresses_and_gateways() -> Iterator[Protected]:
+    with IPRoute() as ipr:
+        for message in ipr.get_addr():
+            for name in ("IFA_LOCAL", "IFA_ADDRESS"):
+                if text := message.get_attr(name):
+                    yield Protected(_single(ip_address(text)), "it is this machine's own address")
+        for route in ipr.get_routes():
+            for text in _gateways(route):
+                yield Protected(_single(ip_address(text)), "it is a gateway of this machine")
+
+
+def _gateways(route: object) -> Iterator[str]:
+    get = route.get_attr  # type: ignore[attr-defined]  # pyroute2 has no types
+    if gateway := get("RTA_GATEWAY"):
+        yield gateway
+    if via := get("RTA_VIA"):
+        yield via["addr"]
+    for hop in get("RTA_MULTIPATH") or ():
+        if gateway := hop.get_attr("RTA_GATEWAY"):
+            yield gateway
+
+
+def resolvers() -> set[Address]:
+    """Return the nameservers that resolv.conf names; missing files and odd lines are passed over."""
+    found: set[Address] = set()
+    for path in RESOLVER_FILES:
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            continue
+        for line in lines:
+            words = line.split()
+            if len(words) >= 2 and words[0] == "nameserver":
+                try:
+                    found.add(ip_address(words[1].partition("%")[0]))
+                except ValueError:
+                    continue
+    return found
+
+
+def session_peers(ports: Sequence[int]) -> set[Address]:
+    """Return the peers of established TCP connections whose local port is one of ``ports``."""
+    endings = tuple(f":{port:04X}" for port in ports)
+    found: set[Address] = set()
+    for path in SOCKET_TABLES:
+        try:
+            file = path.open(encoding="ascii")
+        except FileNotFoundError:  # no IPv6
+            continue
+        with file:
+            next(file, None)
+            for line in file:
+                _, local, remote, state, *_ = line.split()
+                if state == _ESTABLISHED and local.endswith(endings):
+                    found.add(_decode(remote.partition(":")[0]))
+    return found
+
+
+def _decode(text: str) -> Address:
+    """Decode /proc/net/tcp's addresses: 32-bit words in the machine's byte order, in hexadecimal."""
+    words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
+    packed = struct.pack(f"={len(words)}I", *words)
+    if len(packed) == 4:
+        return IPv4Address(packed)
+    address = IPv6Address(packed)
+    return address.ipv4_mapped or address
