@@ -230,3 +230,13 @@ def read_link(namespace: str, interface: str) -> LinkReading:
         frames["rx_dropped"],
         bool(link.get(("xdp", "attached"))),
     )
+
+
+def qdisc_kinds(namespace: str, interface: str) -> set[str]:
+    """Return the kinds of the queueing disciplines on an interface."""
+
+    def list_kinds(route: Any) -> set[str]:
+        (index,) = route.link_lookup(ifname=interface)
+        return {qdisc.get_attr("TCA_KIND") for qdisc in route.get_qdiscs(index=index)}
+
+    return _ask(namespace, list_kinds)

@@ -92,6 +92,11 @@ class Child(Generic[_Said]):
     ) -> None:
         self.end()
 
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
     def order(self, line: Any) -> None:
         """Tell the child something; raises SynguardError when it has ended."""
         try:

@@ -63,6 +63,11 @@ class FloodGenerator:
     ) -> None:
         self._child.end()
 
+    @property
+    def pid(self) -> int:
+        """The sending process's id."""
+        return self._child.pid
+
     def start(self, plan: FloodPlan) -> FloodReport:
         """Start a flood; return, once its first frame has left, what it has done so far.
 
