@@ -156,10 +156,12 @@ class HistoryDatabase:
         with self._transaction():
             return self._delete_closed(SHRINK_STEP_ALERTS, "", [])
 
-    def expire_blocks(self, wall_s: float) -> None:
-        """Delete the blocks that ended before ``wall_s``."""
+    def finish_expiry(self, wall_s: float) -> None:
+        """Delete the blocks that ended before ``wall_s``, and give back to the disk what was freed."""
         with self._transaction():
             self._db.execute("DELETE FROM blocks WHERE until_ms <= ?", [to_ms(wall_s)])
+        # The file shrinks when the -wal is folded in; passive does what it can without waiting.
+        self._pragma("wal_checkpoint(PASSIVE)")
 
     def replaced(self) -> bool:
         """Return whether the path no longer leads to this database: removed, or another in its place."""

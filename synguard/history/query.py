@@ -67,10 +67,15 @@ def _read(path: Path, question: Callable[[sqlite3.Connection], T]) -> T:
             logged = _wal(path)
             # Without a -wal nobody has the database open, and mode=ro would leave sidecars behind
             # (root's, which then break the service's user). With one, immutable would not see it.
-            with _connected(path, "mode=ro" if logged else "immutable=1") as connection:
-                answer = question(connection)
-            if logged or not _wal(path):
-                return answer
+            try:
+                with _connected(path, "mode=ro" if logged else "immutable=1") as connection:
+                    answer = question(connection)
+            except sqlite3.Error:
+                if logged or not _wal(path):
+                    raise
+            else:
+                if logged or not _wal(path):
+                    return answer
             # A daemon has started meanwhile and may have written under the immutable connection.
 
 

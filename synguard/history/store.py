@@ -164,9 +164,9 @@ class HistoryStore:
                 self._degrade(str(fault))
             except Exception as error:  # noqa: BLE001 - a fault of our own must show, not end the thread
                 self._degrade(f"{type(error).__name__}: {error}")
-            self._tried.set()
-        if self._db is not None:
-            self._db.close()
+            if self._db is not None or self._error is not None:
+                self._tried.set()
+        self._drop_connection()
 
     def _turn(self) -> bool:
         """Do what is due, or wait for something to be; return whether to go on."""
@@ -239,7 +239,7 @@ class HistoryStore:
             return
         if database.expire_step(wall_s - self._retention_s, self._max_bytes):
             return
-        database.expire_blocks(wall_s)
+        database.finish_expiry(wall_s)
         with self._wake:
             self._pending.forget_expired_blocks(wall_s)
         self._retention_at_s = now_s + RETENTION_INTERVAL_S

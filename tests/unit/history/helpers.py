@@ -34,6 +34,11 @@ class Events:
         return [keys for name, keys in self.all if name == event]
 
 
+def names(directory: Path) -> list[str]:
+    """Return the names of what is in a directory, in order."""
+    return sorted(path.name for path in directory.iterdir())
+
+
 class OpenStore(Protocol):
     """Opens a store that is closed when the test ends."""
 

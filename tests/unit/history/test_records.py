@@ -14,8 +14,8 @@ from tests.unit.history.helpers import MakeAlert
 
 KEYS = (
     "id kind class severity state closed_because started_at ended_at listener source sources_estimated "
-    "attempts answered completed aborted refused dropped_by_us half_open_ratio peak_syn_per_s impact evidence action "
-    "decision measurements top_sources"
+    "attempts answered completed aborted refused dropped_by_us half_open_ratio peak_syn_per_s impact "
+    "evidence action decision measurements top_sources"
 )
 
 

@@ -1,0 +1,239 @@
+"""The store on a disk that refuses: locked, full, read-only, damaged, taken away."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from synguard.history.query import find_alerts, get_alert
+from synguard.model import AlertState, Block
+from tests.unit.history.helpers import STARTED_AT_S, Events, MakeAlert, OpenStore, Until, names
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return the root of a file system of 512 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)], check=True)
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """Return a directory that is mounted read-only."""
+    place = tmp_path / "state"
+    place.mkdir()
+    subprocess.run(["mount", "--bind", str(place), str(place)], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)
+
+
+def test_a_locked_database_is_waited_out(
+    open_store: OpenStore, database: Path, make_alert: MakeAlert, until: Until, events: Events
+) -> None:
+    """While another program locks it, alerts wait and status says why; then all are written."""
+    store = open_store()
+    locker = sqlite3.connect(database, isolation_level=None)
+    locker.execute("BEGIN EXCLUSIVE")
+    for alert_id in range(1, 24):
+        store.save(make_alert(alert_id))
+    until(lambda: store.health().state == "degraded")
+    assert store.health().error == f"{database}: database is locked"
+    assert store.health().queued == 23
+    assert {alert.id for alert in find_alerts(database, unsaved=store.unsaved())} == set(range(1, 24))
+    assert find_alerts(database) == []
+
+    locker.rollback()
+    until(lambda: store.health().state == "ok")
+    assert (store.health().queued, store.health().lost, store.health().error) == (0, 0, None)
+    assert len(find_alerts(database)) == 23
+    assert [name for name, _ in events.all] == ["history.opened", "history.degraded", *events_after(events)]
+    locker.close()
+
+
+def events_after(events: Events) -> list[str]:
+    """Return what follows a degradation: opened once more, and recovered."""
+    assert len(events.named("history.degraded")) == len(events.named("history.recovered")) == 1
+    return ["history.opened", "history.recovered"]
+
+
+def test_a_lock_at_start_does_not_stop_the_daemon(
+    open_store: OpenStore, database: Path, make_alert: MakeAlert, until: Until, events: Events
+) -> None:
+    """A locked database is read at start, so ids go on; old alerts are closed when it is free."""
+    first = open_store()
+    first.save(make_alert(1))
+    first.close(5.0)
+    locker = sqlite3.connect(database, isolation_level=None)
+    locker.execute("BEGIN EXCLUSIVE")
+    store = open_store()
+    assert store.health().state == "degraded"
+    assert store.next_alert_id() == 2
+    store.close_interrupted(time.time())
+    store.save(make_alert(2))
+    locker.rollback()
+    until(lambda: store.health().state == "ok")
+    assert events.named("history.interrupted_closed") == [{"alert_ids": [1]}]
+    assert get_alert(database, 2) is not None
+    locker.close()
+
+
+def test_closing_on_a_locked_database_ends_in_time(
+    open_store: OpenStore, database: Path, make_alert: MakeAlert, events: Events
+) -> None:
+    """A daemon that stops does not wait for ever, and says what it could not write."""
+    store = open_store()
+    locker = sqlite3.connect(database, isolation_level=None)
+    locker.execute("BEGIN EXCLUSIVE")
+    store.save(make_alert(1))
+    started_s = time.monotonic()
+    assert not store.close(0.5)
+    assert time.monotonic() - started_s < 2.0
+    assert events.named("history.abandoned")[0]["queued"] == 1
+    locker.close()
+
+
+@pytest.mark.root
+def test_a_full_disk_is_waited_out(
+    open_store: OpenStore, small_disk: Path, make_alert: MakeAlert, until: Until
+) -> None:
+    """When the disk is full nothing is lost: once there is room, every alert is written."""
+    database = small_disk / "synguard.db"
+    store = open_store(database)
+    until(lambda: store.health().state == "ok")
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space left"):
+        filler.write_bytes(b"x" * (1 << 20))
+    for alert_id in range(1, 24):
+        store.save(make_alert(alert_id, decision="x" * 2000))
+    until(lambda: store.health().state == "degraded")
+    error = store.health().error or ""
+    assert "full" in error or "I/O" in error, error
+    assert store.health().queued == 23
+    filler.unlink()
+    until(lambda: store.health().state == "ok")
+    assert len(find_alerts(database)) == 23
+    assert store.health().lost == 0
+
+
+@pytest.mark.root
+def test_a_read_only_directory_is_waited_out(
+    open_store: OpenStore, read_only: Path, make_alert: MakeAlert, until: Until
+) -> None:
+    """On a read-only file system alerts wait from the start, with ids that cannot clash later."""
+    database = read_only / "synguard.db"
+    store = open_store(database)
+    assert store.health().state == "degraded"
+    assert store.health().error == f"{database}: Read-only file system"
+    first_id = store.next_alert_id()
+    assert first_id > 1_700_000_000_000
+    store.save(make_alert(first_id))
+    subprocess.run(["umount", str(read_only)], check=True)
+    until(lambda: store.health().state == "ok")
+    assert [alert.id for alert in find_alerts(database)] == [first_id]
+
+
+def test_a_directory_that_cannot_be_made_is_named(open_store: OpenStore, tmp_path: Path) -> None:
+    """Where a file stands in the way of the directory, the words name it."""
+    (tmp_path / "file").touch()
+    store = open_store(tmp_path / "file" / "synguard.db")
+    assert store.health().state == "degraded"
+    assert store.health().error == f"{tmp_path}/file: File exists"
+
+
+def asides(database: Path) -> list[str]:
+    """Return the names of what was moved aside."""
+    return [name for name in names(database.parent) if ".corrupt-" in name]
+
+
+def test_garbage_is_moved_aside_with_its_sidecars(
+    open_store: OpenStore, database: Path, make_alert: MakeAlert, until: Until, events: Events
+) -> None:
+    """A file that is no database is kept under another name, and a fresh one is begun."""
+    database.parent.mkdir()
+    for suffix in ("", "-wal", "-shm"):
+        database.with_name(database.name + suffix).write_text(f"garbage{suffix} " * 1000)
+    store = open_store()
+    until(lambda: store.health().state == "ok" and store.health().moved_aside)
+    moved_to = Path(store.health().moved_aside or "")
+    assert asides(database) == [moved_to.name, f"{moved_to.name}-shm", f"{moved_to.name}-wal"]
+    # The -shm is an index of the -wal, which SQLite builds anew whenever it opens one.
+    for suffix in ("", "-wal"):
+        assert moved_to.with_name(moved_to.name + suffix).read_text() == f"garbage{suffix} " * 1000
+    assert events.named("history.moved_aside")[0]["moved_to"] == str(moved_to)
+    alert_id = store.next_alert_id()
+    assert alert_id > 1_700_000_000_000
+    store.save(make_alert(alert_id))
+    until(lambda: get_alert(database, alert_id))
+
+
+def test_damage_inside_is_found_at_start(
+    open_store: OpenStore, database: Path, make_alert: MakeAlert
+) -> None:
+    """A database with a page of nonsense is moved aside although it opens."""
+    store = open_store()
+    for alert_id in range(1, 100):
+        store.save(make_alert(alert_id, decision="x" * 3000))
+    assert store.close(5.0)
+    damaged = bytearray(database.read_bytes())
+    damaged[5 * 4096 : 40 * 4096] = b"\xa5" * (35 * 4096)
+    database.write_bytes(damaged)
+    store = open_store()
+    assert store.close(5.0)
+    assert (database.parent / asides(database)[0]).read_bytes() == damaged
+    assert find_alerts(database) == []
+
+
+def test_damage_while_running_loses_nothing_that_is_still_true(
+    open_store: OpenStore, database: Path, make_alert: MakeAlert, until: Until
+) -> None:
+    """Open alerts and running blocks are written into the fresh database too."""
+    store = open_store()
+    block = Block(ip_network("192.0.2.1"), time.time() + 600, "", "manual", None, 0.0)
+    store.save_block(block)
+    store.save(make_alert(1))
+    until(lambda: get_alert(database, 1))
+    until(lambda: store.health().queued == 0)
+    sqlite3.connect(database).execute("PRAGMA wal_checkpoint(TRUNCATE)").connection.close()
+    with database.open("r+b") as file:
+        file.write(b"\xa5" * 16384)
+    store.save(make_alert(2, state=AlertState.CLOSED, ended_at_s=STARTED_AT_S))
+    until(lambda: store.health().moved_aside and store.health().queued == 0)
+    assert {alert.id for alert in find_alerts(database)} == {1, 2}
+    assert store.close(5.0)
+    assert [kept.target for kept in open_store().blocks(time.time())] == [block.target]
+
+
+def test_a_database_that_was_removed_is_made_again(
+    open_store: OpenStore, database: Path, make_alert: MakeAlert, until: Until, events: Events
+) -> None:
+    """Alerts do not go on into a file that nobody can reach any more."""
+    store = open_store()
+    store.save(make_alert(1))
+    until(lambda: get_alert(database, 1))
+    until(lambda: store.health().queued == 0)
+    for path in database.parent.iterdir():
+        path.unlink()
+    store.save(make_alert(2))
+    until(lambda: database.exists() and store.health().queued == 0)
+    assert {alert.id for alert in find_alerts(database)} == {1, 2}
+    assert len(events.named("history.replaced")) == 1
+
+
+def test_a_fault_of_our_own_shows(open_store: OpenStore, make_alert: MakeAlert, until: Until) -> None:
+    """An alert that cannot be written for a reason of ours degrades; the writer lives on."""
+    store = open_store()
+    store.save(make_alert(1, attempts=1 << 70))
+    until(lambda: store.health().state == "degraded")
+    assert (store.health().error or "").startswith("OverflowError: ")
+    store.save(make_alert(1, attempts=5))
+    until(lambda: store.health().state == "ok")
