@@ -53,7 +53,7 @@ class Blocks:
         lengths = self._lengths([*self._blocks, block.target])
         if len(lengths) > layout.BLOCK_LENGTHS_MAX:
             raise UsageError(
-                f"{block.target}: at most {layout.BLOCK_LENGTHS_MAX} prefix lengths can be blocked at a time, "
+                f"{block.target}: only {layout.BLOCK_LENGTHS_MAX} prefix lengths can be blocked at once, "
                 "and in use are " + ", ".join(sorted({f"/{held.prefixlen}" for held in self._blocks}))
             )
         until_ns = self._monotonic_ns() + max(0, int((block.until_s - self._wall_s()) * 1e9))
