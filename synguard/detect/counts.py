@@ -1,0 +1,97 @@
+"""Arithmetic on cumulative counts, which may begin anew when the probe forgets and meets again."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from synguard.model import HandshakeCounts
+
+ZERO = HandshakeCounts()
+
+
+def rise(before: HandshakeCounts, after: HandshakeCounts) -> HandshakeCounts:
+    """Return by how much each count rose; all of ``after`` where the counting began anew in between."""
+    if after.attempts < before.attempts:
+        return after
+    return HandshakeCounts(
+        attempts=after.attempts - before.attempts,
+        syn_retransmits=max(0, after.syn_retransmits - before.syn_retransmits),
+        syn_duplicates=max(0, after.syn_duplicates - before.syn_duplicates),
+        answered=max(0, after.answered - before.answered),
+        completed=max(0, after.completed - before.completed),
+        aborted=max(0, after.aborted - before.aborted),
+        refused=max(0, after.refused - before.refused),
+        dropped_by_us=max(0, after.dropped_by_us - before.dropped_by_us),
+    )
+
+
+def plus(one: HandshakeCounts, other: HandshakeCounts) -> HandshakeCounts:
+    """Return the sum of each count."""
+    return HandshakeCounts(
+        attempts=one.attempts + other.attempts,
+        syn_retransmits=one.syn_retransmits + other.syn_retransmits,
+        syn_duplicates=one.syn_duplicates + other.syn_duplicates,
+        answered=one.answered + other.answered,
+        completed=one.completed + other.completed,
+        aborted=one.aborted + other.aborted,
+        refused=one.refused + other.refused,
+        dropped_by_us=one.dropped_by_us + other.dropped_by_us,
+    )
+
+
+class Tally:
+    """The sum of what cumulative counts rose by since a moment, over any new beginnings of theirs."""
+
+    def __init__(self, base: HandshakeCounts) -> None:
+        self.total = ZERO
+        self._last = base
+
+    def absorb(self, counts: HandshakeCounts) -> None:
+        """Add what ``counts`` rose by since they were last seen."""
+        if counts != self._last:
+            self.total = plus(self.total, rise(self._last, counts))
+            self._last = counts
+
+
+class Counted(NamedTuple):
+    """Cumulative counts at a moment."""
+
+    time_ns: int
+    counts: HandshakeCounts
+    bare_attempts: int
+
+
+class CountHistory:
+    """The last few seconds of somebody's cumulative counts, some moments of them."""
+
+    def __init__(self, spacing_ns: int, reach_ns: int) -> None:
+        self._spacing_ns = spacing_ns
+        self._reach_ns = reach_ns
+        self._entries: deque[Counted] = deque()
+
+    def add(self, entry: Counted, *, counted_from_zero: bool) -> None:
+        """Remember ``entry``.
+
+        ``counted_from_zero`` tells of the very first one whether all that it counts happened lately.
+        """
+        entries = self._entries
+        if not entries or entry.counts.attempts < entries[-1].counts.attempts:
+            zero = counted_from_zero or bool(entries)
+            entries.clear()
+            entries.append(Counted(0, ZERO, 0) if zero else entry)
+        if entries[-1][1:] == entry[1:]:
+            return
+        if len(entries) > 1 and entry.time_ns - entries[-2].time_ns < self._spacing_ns:
+            entries[-1] = entry
+        else:
+            entries.append(entry)
+        while len(entries) > 1 and entries[1].time_ns <= entry.time_ns - self._reach_ns:
+            entries.popleft()
+
+    def before(self, time_ns: int) -> Counted:
+        """Return the newest entry at or before a moment, or the oldest that there is."""
+        for entry in reversed(self._entries):
+            if entry.time_ns <= time_ns:
+                return entry
+        return self._entries[0]

@@ -1,0 +1,137 @@
+"""What is judged of one watched source: whether it floods, and whether it merely scans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from synguard.detect.counts import rise
+from synguard.detect.memory import SourceMemory
+from synguard.detect.statistics import surely_above
+from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
+from synguard.detect.windows import Window, matured, measure, unfinished
+from synguard.model import Snapshot, SourceReading
+
+#: A source that asks each target at most this often scans; who floods asks again and again.
+SCAN_ATTEMPTS_PER_TARGET = 3
+#: Fewer targets than this make no scan, however seldom each is asked.
+SCAN_TARGETS = 8
+#: From here on the probe's estimate of a source's targets is full and tells no more.
+SATURATED_TARGETS = 200
+#: The share (0..1) of a source's own attempts that must surely be half-open before it alone is blamed.
+#: A carrier's NAT with a few bad clients behind it stays far below.
+RATIO = 0.5
+#: A source that completes no more than this share of its attempts completes nearly nothing.
+NEARLY_NOTHING = 0.05
+#: So many times the source threshold is very many, enough to judge attempts younger than a second.
+VERY_MANY = 4.0
+#: No source is judged on its own before this age of its attempts.
+YOUNGEST_NS = 250 * NS_PER_MS
+
+
+def is_scan(reading: SourceReading) -> bool:
+    """Tell whether a source asks many targets, each at most three times, however fast."""
+    targets = reading.targets_estimated
+    few_each = reading.counts.attempts <= SCAN_ATTEMPTS_PER_TARGET * targets
+    return targets >= SATURATED_TARGETS or (targets >= SCAN_TARGETS and few_each)
+
+
+def is_very_many(reading: SourceReading, snapshot: Snapshot, thresholds: Thresholds) -> bool:
+    """Tell whether a source's unfinished attempts of the last second are so many that their age is no excuse.
+
+    Only of a source that completes nearly nothing: a carrier's NAT is known by what it completed.
+    """
+    counts = reading.counts
+    if counts.completed > NEARLY_NOTHING * counts.attempts:
+        return False
+    slice_ns = snapshot.source_cohort_ns
+    last = measure(reading.cohorts, slice_ns, snapshot.time_ns - NS_PER_S, snapshot.time_ns + slice_ns)
+    return last.half_open >= max(VERY_MANY * thresholds.source_half_open_per_s, thresholds.min_attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceJudgement:
+    """What one snapshot says of one source."""
+
+    memory: SourceMemory
+    #: The half-open attempts per second that it was held against.
+    threshold_per_s: float
+    #: The window that makes it a flood, if any does.
+    raised: Window | None
+    #: The window that shows that an open alert's flood goes on, if any does.
+    holding: Window | None
+    allowance_ns: int
+
+    @property
+    def reading(self) -> SourceReading:
+        """Return the reading that was judged."""
+        return self.memory.reading
+
+
+def judge_source(
+    memory: SourceMemory, snapshot: Snapshot, thresholds: Thresholds, allowance_ns: int
+) -> SourceJudgement | None:
+    """Judge a source on its matured attempts; None where it has next to no unfinished ones.
+
+    ``allowance_ns`` is that of the busiest listener: whom a source asks is not known by its record.
+    """
+    reading = memory.reading
+    if unfinished(reading.cohorts) < min(thresholds.source_half_open_per_s / 2, thresholds.min_attempts):
+        return None
+    young_ns = max(YOUNGEST_NS, allowance_ns)
+    slice_ns, now_ns = snapshot.source_cohort_ns, snapshot.time_ns
+    sure = matured(reading.cohorts, slice_ns, now_ns, max(NS_PER_S, allowance_ns), NS_PER_S)
+    young = matured(reading.cohorts, slice_ns, now_ns, young_ns, NS_PER_S)
+    threshold_per_s = _threshold_per_s(memory, sure, thresholds)
+    raised = None
+    if not is_scan(reading):
+        if _is_flood(sure, threshold_per_s, thresholds) and _is_long(sure, slice_ns):
+            raised = sure
+        elif _is_flood(young, threshold_per_s, thresholds) and is_very_many(reading, snapshot, thresholds):
+            with_young = measure(reading.cohorts, slice_ns, young.start_ns, now_ns + slice_ns)
+            raised = young if _is_long(with_young, slice_ns) else None
+    goes_on = sure.half_open_per_s >= threshold_per_s / 2 and sure.half_open_ratio >= RATIO / 2
+    return SourceJudgement(memory, threshold_per_s, raised, sure if goes_on else None, allowance_ns)
+
+
+def _is_flood(window: Window, threshold_per_s: float, thresholds: Thresholds) -> bool:
+    return (
+        window.attempts >= thresholds.min_attempts
+        and window.half_open_per_s >= threshold_per_s
+        and surely_above(window.half_open, window.attempts, RATIO)
+    )
+
+
+def _is_long(window: Window, slice_ns: int) -> bool:
+    """Tell whether the half-open attempts last longer than 50 ms: over three slices of 67 ms they do."""
+    return window.busy_until_ns - window.busy_from_ns >= 3 * slice_ns
+
+
+def _threshold_per_s(memory: SourceMemory, window: Window, thresholds: Thresholds) -> float:
+    """Return the threshold for a source: another one where most that it asks is refused."""
+    lately = rise(memory.history.before(window.start_ns).counts, memory.reading.counts)
+    if 2 * lately.refused >= max(1, lately.attempts - lately.completed):
+        return thresholds.refused_per_s
+    return thresholds.source_half_open_per_s
+
+
+def hot_sources(snapshot: Snapshot, most: int) -> list[SourceReading]:
+    """Return the sources with most unfinished attempts in the ring, the greatest first."""
+    weighed = [(unfinished(reading.cohorts), str(reading.source), reading) for reading in snapshot.sources]
+    weighed = [item for item in weighed if item[0] >= 8]
+    weighed.sort(key=lambda item: (-item[0], item[1]))
+    return [reading for _, _, reading in weighed[:most]]
+
+
+def scanned_half_open(snapshot: Snapshot, half_open_by_slice: dict[int, int], window: Window) -> int:
+    """Return how many half-open attempts of a closed bucket's ``window`` scanning sources may have made."""
+    slice_ns = snapshot.source_cohort_ns
+    scanned: dict[int, int] = {}
+    for reading in snapshot.sources:
+        if not is_scan(reading):
+            continue
+        for cohort in reading.cohorts:
+            if window.start_ns - slice_ns < cohort.start_ns < window.end_ns:
+                scanned[cohort.start_ns] = (
+                    scanned.get(cohort.start_ns, 0) + cohort.attempts - cohort.completed
+                )
+    return sum(min(count, half_open_by_slice.get(start, 0)) for start, count in scanned.items())
