@@ -181,7 +181,8 @@ class HistoryDatabase:
             number += 1
             aside = self.path.with_name(f"{self.path.name}.corrupt-{stamp}-{number}")
         with self._faults():
-            # Before closing: the last connection to close would fold the -wal in and delete it.
+            # Before closing: the last connection to close would fold the -wal in and delete it. The -wal
+            # first: one left behind by a kill -9 in between would be played into the fresh database.
             for suffix in ("-wal", "-shm", ""):
                 with suppress(FileNotFoundError):
                     self.path.with_name(self.path.name + suffix).rename(aside.with_name(aside.name + suffix))

@@ -66,6 +66,8 @@ def create_alerts(db: Database) -> None:
     db.execute(_ALERTS)
     db.execute("CREATE INDEX alerts_by_start ON alerts (started_at_ms)")
     db.execute("CREATE INDEX alerts_by_end ON alerts (ended_at_ms)")
+    # A daemon that starts looks for these, and must not read all the others for it.
+    db.execute("CREATE INDEX alerts_still_open ON alerts (id) WHERE state = 'open'")
     db.execute(_ALERT_SOURCES)
 
 

@@ -118,6 +118,7 @@ WRONG = [
     ("[detect]\nmin_atempts = 3\n", "line 2: detect.min_atempts:", "did you mean detect.min_attempts?"),
     ("[probe]\nmin_attempts = 3\n", "line 2: probe.min_attempts:", "did you mean detect.min_attempts?"),
     ("[log]\nzzz = 3\n", "line 2: log.zzz:", "[log] has level, format"),
+    ("[history]\nmode = 'off'\n", "line 2: history.mode:", "did you mean respond.mode?"),
     ("[respnd]\nmode = 'off'\n", "line 1: respnd:", "did you mean respond?"),
     ("[zzz]\n", "line 1: zzz:", "the sections are probe, detect"),
     ("detect = 3\n", "line 1: detect: 3 is not a table", "[detect]"),
@@ -198,6 +199,12 @@ def test_a_wrong_override_names_the_option() -> None:
         Settings().with_overrides({"respond.mode": "kill"}, {"respond.mode": "--respond"})
     with pytest.raises(UsageError, match=r"^respond\.mod: .*did you mean respond\.mode"):
         Settings().with_overrides({"respond.mod": "off"})
+
+
+def test_overrides_are_checked_together_with_the_file() -> None:
+    """An option that contradicts another setting is refused too."""
+    with pytest.raises(UsageError, match=r"^detect\.allowance_floor_ms: 50 is above"):
+        Settings().with_overrides({"detect.allowance_cap_ms": 20})
 
 
 def test_default_file_loads_to_the_defaults(write: Write) -> None:

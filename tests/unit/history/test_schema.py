@@ -37,6 +37,7 @@ SCHEMA = {
 INDEXES = {
     "alerts_by_start": "CREATE INDEX alerts_by_start ON alerts (started_at_ms)",
     "alerts_by_end": "CREATE INDEX alerts_by_end ON alerts (ended_at_ms)",
+    "alerts_still_open": "CREATE INDEX alerts_still_open ON alerts (id) WHERE state = 'open'",
 }
 
 

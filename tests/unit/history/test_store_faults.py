@@ -13,7 +13,7 @@ import pytest
 
 from synguard.history.query import find_alerts, get_alert
 from synguard.model import AlertState, Block
-from tests.unit.history.helpers import STARTED_AT_S, Events, MakeAlert, OpenStore, Until, names
+from tests.unit.history.helpers import Events, MakeAlert, OpenStore, Until, names
 
 
 @pytest.fixture
@@ -179,18 +179,26 @@ def test_garbage_is_moved_aside_with_its_sidecars(
 def test_damage_inside_is_found_at_start(
     open_store: OpenStore, database: Path, make_alert: MakeAlert
 ) -> None:
-    """A database with a page of nonsense is moved aside although it opens."""
+    """A database with nonsense in old alerts is moved aside although it opens and its newest are whole."""
     store = open_store()
     for alert_id in range(1, 100):
-        store.save(make_alert(alert_id, decision="x" * 3000))
+        store.save(make_alert(alert_id, state=AlertState.CLOSED, ended_at_s=time.time(), decision="x" * 3000))
     assert store.close(5.0)
     damaged = bytearray(database.read_bytes())
-    damaged[5 * 4096 : 40 * 4096] = b"\xa5" * (35 * 4096)
+    damaged[40 * 4096 : 60 * 4096] = b"\xa5" * (20 * 4096)
     database.write_bytes(damaged)
-    store = open_store()
-    assert store.close(5.0)
+    assert open_store().close(5.0)
     assert (database.parent / asides(database)[0]).read_bytes() == damaged
     assert find_alerts(database) == []
+
+
+def damage(database: Path) -> None:
+    """Write nonsense over the head of a database that is in use."""
+    checkpointer = sqlite3.connect(database)
+    checkpointer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    checkpointer.close()
+    with database.open("r+b") as file:
+        file.write(b"\xa5" * 16384)
 
 
 def test_damage_while_running_loses_nothing_that_is_still_true(
@@ -201,16 +209,29 @@ def test_damage_while_running_loses_nothing_that_is_still_true(
     block = Block(ip_network("192.0.2.1"), time.time() + 600, "", "manual", None, 0.0)
     store.save_block(block)
     store.save(make_alert(1))
-    until(lambda: get_alert(database, 1))
     until(lambda: store.health().queued == 0)
-    sqlite3.connect(database).execute("PRAGMA wal_checkpoint(TRUNCATE)").connection.close()
-    with database.open("r+b") as file:
-        file.write(b"\xa5" * 16384)
-    store.save(make_alert(2, state=AlertState.CLOSED, ended_at_s=STARTED_AT_S))
+    damage(database)
+    store.save(make_alert(2, state=AlertState.CLOSED, ended_at_s=time.time()))
     until(lambda: store.health().moved_aside and store.health().queued == 0)
     assert {alert.id for alert in find_alerts(database)} == {1, 2}
     assert store.close(5.0)
     assert [kept.target for kept in open_store().blocks(time.time())] == [block.target]
+
+
+def test_a_disk_that_damages_everything_is_not_filled(
+    open_store: OpenStore, database: Path, make_alert: MakeAlert, until: Until
+) -> None:
+    """Damaged again within a minute, the database stays where it is, and alerts wait in memory."""
+    store = open_store()
+    for alert_id in (1, 2):
+        store.save(make_alert(alert_id))
+        until(lambda: store.health().queued == 0)
+        damage(database)
+    store.save(make_alert(3))
+    until(lambda: store.health().state == "degraded")
+    assert len([name for name in asides(database) if name.endswith("Z")]) == 1
+    assert "malformed" in (store.health().error or "") or "not a database" in (store.health().error or "")
+    assert 3 in {alert.id for alert in find_alerts(database, unsaved=store.unsaved())}
 
 
 def test_a_database_that_was_removed_is_made_again(
