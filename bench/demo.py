@@ -32,6 +32,7 @@ from synguard.probe.syscall import program_fd_by_id
 TIME_LIMIT_S = 45.0
 _FLOODED = (CONTROL, SINGLE_SOURCE, SPOOFED)
 _GONE_TIMEOUT_S = 5.0
+_ROW = "{:14}{:>14}{:>12}{:>10}{:>9}{:>9}{:>10}"
 
 
 class Teller:
@@ -138,21 +139,21 @@ def _perform(tell: Teller) -> tuple[list[PhaseFigures], list[str]]:
 
 
 def _summary(story: Sequence[PhaseFigures]) -> Iterator[str]:
-    yield f"{'phase':14}{'good client':>14}{'flood sent':>12}{'dropped':>10}{'alert':>9}{'act':>9}{'close':>10}"
+    titles = ("phase", "good client", "flood sent", "dropped", "alert", "act", "close")
+    yield _ROW.format(*titles)
     for figures in story:
         times = (figures.time_to_alert_ms, figures.time_to_act_ms, figures.time_to_close_ms)
         alert, act, close = ("-" if ms is None else f"{ms:.0f} ms" for ms in times)
         counts = (figures.flood_packets_sent, figures.flood_packets_dropped)
         sent, dropped = ("-" if count is None else str(count) for count in counts)
         good = f"{figures.good_succeeded}/{figures.good_attempted}"
-        yield f"{figures.phase:14}{good:>14}{sent:>12}{dropped:>10}{alert:>9}{act:>9}{close:>10}"
+        yield _ROW.format(figures.phase, good, sent, dropped, alert, act, close)
 
 
 def _demonstrate(json_file: Path | None) -> int:
     tell = Teller()
-    tell(
-        f"a demonstration of at most {TIME_LIMIT_S:g} s; alerts close {phases.CLOSE_AFTER_S:g} s after a flood"
-    )
+    tell(f"a demonstration of at most {TIME_LIMIT_S:g} s")
+    tell(f"close_after_s = {phases.CLOSE_AFTER_S:g} here, so that alerts close soon after each flood")
     story, left = _perform(tell)
     print(*_summary(story), sep="\n", flush=True)
     if json_file:
