@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,8 @@ from synguard.respond.responder import Responder
 LOOK_INTERVAL_S = 1.0
 VERIFY_INTERVAL_S = 5.0
 PROTECTED_INTERVAL_S = 10.0
+#: While no handshake moves, reads are this many times as far apart: an idle host costs half.
+IDLE_PACE = 2
 #: A response that ends while its alert is open is decided anew this long before.
 RENEW_BEFORE_S = 2.0
 
@@ -77,27 +79,22 @@ class Watch:
             self._log.info("daemon.stopped")
 
     async def _until_stopped(self) -> None:
-        """Run every periodic duty; the first one that fails ends them all."""
-        duties: list[Coroutine[Any, Any, None]] = [
-            self._poll(),
-            self._every(LOOK_INTERVAL_S, self._look),
-            self._every(VERIFY_INTERVAL_S, self._verify),
-            self._every(PROTECTED_INTERVAL_S, self._responder.spare_protected),
-        ]
+        """Run every periodic duty until told to stop; the first one that fails ends them all."""
         async with asyncio.TaskGroup() as group:
+            duties = [
+                group.create_task(self._poll()),
+                group.create_task(self._every(LOOK_INTERVAL_S, self._look)),
+                group.create_task(self._every(VERIFY_INTERVAL_S, self._verify)),
+                group.create_task(self._every(PROTECTED_INTERVAL_S, self._responder.spare_protected)),
+            ]
+            await self._stop.wait()
             for duty in duties:
-                group.create_task(duty)
+                duty.cancel()
 
-    async def _pause(self, seconds: float) -> bool:
-        """Wait; return whether the daemon goes on."""
-        try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
-            return True
-        return False
-
-    async def _every(self, seconds: float, duty: Any) -> None:
-        while await self._pause(seconds):
+    @staticmethod
+    async def _every(seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
             await duty()
 
     async def _look(self) -> None:
@@ -110,9 +107,11 @@ class Watch:
     async def _poll(self) -> None:
         """Read at a steady pace; a read that came late does not shift the next ones."""
         due_s = time.monotonic()
-        while await self._pause(max(0.0, due_s - time.monotonic())):
-            due_s = max(due_s + self._poll_interval_s, time.monotonic())
+        while True:
+            await asyncio.sleep(due_s - time.monotonic())
             self._read()
+            pace = 1 if self.reader.active else IDLE_PACE
+            due_s = max(due_s + self._poll_interval_s * pace, time.monotonic())
 
     def _read(self) -> None:
         self.snapshot = self.reader.read(time.monotonic_ns(), time.time())

@@ -40,6 +40,8 @@ class ProbeReader:
         self._watched: set[bytes] = set()
         self._activity: tuple[int, ...] = ()
         self._active_until_ns = 0
+        #: Whether any handshake moved within the last ring.
+        self.active = False
         self._last_read_ns: int | None = None
         self.losses = ReaderLosses()
 
@@ -53,14 +55,14 @@ class ProbeReader:
         if self._last_read_ns is not None and now_ns - self._last_read_ns > _RING_NS:
             self.losses.late_reads += 1
         self._last_read_ns = now_ns
-        active = self._is_active(totals, now_ns)
+        self.active = self._is_active(totals, now_ns)
         return Snapshot(
             now_ns,
             wall_s,
             1 << layout.LISTENER_COHORT_SHIFT,
             1 << layout.SOURCE_COHORT_SHIFT,
-            tuple(self._recent_listeners(now_ns)) if active else (),
-            tuple(self._watched_sources(now_ns)) if active else (),
+            tuple(self._recent_listeners(now_ns)) if self.active else (),
+            tuple(self._watched_sources(now_ns)) if self.active else (),
             totals,
         )
 

@@ -183,14 +183,15 @@ class BpfMap:
             raise
         return True
 
-    def items(self, batch_entries: int = 512) -> Iterator[tuple[bytes, memoryview]]:
+    def items(self, batch_bytes: int = 1 << 17) -> Iterator[tuple[bytes, memoryview]]:
         """Yield every entry of a hash or an array, read by batch calls.
 
         A hash's batch holds whole buckets, so a batch that is too small for one (ENOSPC) is read
-        again with twice the room. Each value is a view that stays valid.
+        again with twice the room. Each value is a view that stays valid. ``batch_bytes`` of values are
+        read by one call: clearing a larger buffer costs more than another call.
         """
         cursor: bytes | None = None
-        entries = min(batch_entries, self.info.max_entries)
+        entries = min(max(batch_bytes // self.value_bytes, 8), self.info.max_entries)
         while True:
             try:
                 batch = self._batch(cursor, entries)
