@@ -25,6 +25,8 @@ from synguard.respond.blocks import Blocks
 from synguard.respond.policy import Rules
 from synguard.respond.responder import Responder
 
+_QUIET_HISTORY_EVENTS = frozenset({"history.opened", "history.recovered", "history.interrupted_closed"})
+
 
 def run(settings: Settings) -> int:
     """Guard the configured interfaces until SIGTERM or SIGINT; return the exit code 0.
@@ -55,7 +57,7 @@ def _guarded(settings: Settings, guard: Guard) -> int:
         settings.history.database_path,
         retention_days=settings.history.retention_days,
         retention_mib=settings.history.retention_mib,
-        log=log.info,
+        log=_history_log,
     )
     try:
         guard.attach_first(probe)
@@ -79,6 +81,12 @@ def _guarded(settings: Settings, guard: Guard) -> int:
         history.close()
         probe.close()
     return 0
+
+
+def _history_log(event: str, **keys: object) -> None:
+    """Log what the history says of itself, as loud as it matters."""
+    log = structlog.get_logger()
+    (log.info if event in _QUIET_HISTORY_EVENTS else log.error)(event, **keys)
 
 
 def _thresholds(settings: Settings) -> Thresholds:

@@ -1,0 +1,149 @@
+"""The policy: who may be dropped, who never, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synguard.model import (
+    Alert,
+    AlertClass,
+    AlertKind,
+    AlertState,
+    Listener,
+    RespondMode,
+    Severity,
+    TopSource,
+)
+from synguard.respond.policy import Protected, Rules, decide, overlaps, protection
+
+ALWAYS = Rules(RespondMode.ENFORCE, "always", 600.0, 4096)
+NOW_S = 1_790_000_000.0
+
+
+def flood(source: str | None = "198.51.100.7", alert_class: AlertClass = AlertClass.SINGLE_SOURCE) -> Alert:
+    """Return an open SYN-flood alert."""
+    return Alert(
+        1,
+        AlertKind.SYN_FLOOD,
+        alert_class,
+        Severity.HIGH,
+        AlertState.OPEN,
+        NOW_S,
+        Listener.parse("203.0.113.5:443"),
+        ip_network(source) if source else None,
+    )
+
+
+def test_a_single_source_is_dropped_on_the_operators_word() -> None:
+    """With drop = always a flooding address is blocked for the configured time."""
+    response = decide(flood(), ALWAYS, (), 0, NOW_S).response
+    assert response is not None
+    assert (response.response, response.target, response.until_s) == ("drop", "198.51.100.7", NOW_S + 600)
+    assert response.mode is RespondMode.ENFORCE
+
+
+def test_dry_run_says_what_enforce_would_do() -> None:
+    """Dry-run's response differs from enforce's in nothing but the mode."""
+    dry = decide(flood(), replace(ALWAYS, mode=RespondMode.DRY_RUN), (), 0, NOW_S).response
+    real = decide(flood(), ALWAYS, (), 0, NOW_S).response
+    assert dry is not None
+    assert real is not None
+    assert dry == replace(real, mode=RespondMode.DRY_RUN)
+
+
+@pytest.mark.parametrize(
+    ("alert", "rules", "word"),
+    [
+        (flood(), replace(ALWAYS, mode=RespondMode.OFF), "off"),
+        (flood(), replace(ALWAYS, drop="proven"), "not spoofed"),
+        (flood(None, AlertClass.SPOOFED), ALWAYS, "other people"),
+        (flood(None, AlertClass.DISTRIBUTED), ALWAYS, "other people"),
+        (replace(flood(), kind=AlertKind.SCAN), ALWAYS, "scan"),
+        (replace(flood(), kind=AlertKind.REFLECTION), ALWAYS, "reflection"),
+    ],
+)
+def test_nothing_is_done_and_the_reason_is_given(alert: Alert, rules: Rules, word: str) -> None:
+    """Where nothing may be done, the decision says why in words."""
+    decision = decide(alert, rules, (), 0, NOW_S)
+    assert decision.response is None
+    assert word in decision.reason
+
+
+def test_a_source_that_completes_handshakes_is_not_dropped() -> None:
+    """Real clients behind a flooding address are not cut off."""
+    source = ip_network("198.51.100.7")
+    alert = replace(flood(), top_sources=(TopSource(source, 5000, 3),))
+    decision = decide(alert, ALWAYS, (), 0, NOW_S)
+    assert decision.response is None
+    assert "3 handshakes" in decision.reason
+
+
+def test_protected_addresses_are_spared_also_inside_a_prefix() -> None:
+    """A source prefix that merely contains a protected address is not blocked."""
+    gateway = Protected(ip_network("2001:db8::1"), "it is a gateway of this machine")
+    decision = decide(flood("2001:db8::/64"), ALWAYS, (gateway,), 0, NOW_S)
+    assert decision.response is None
+    assert "gateway" in decision.reason
+
+
+def test_the_cap_on_blocks_is_kept() -> None:
+    """One block more than allowed is not set."""
+    assert decide(flood(), ALWAYS, (), 4095, NOW_S).response is not None
+    assert decide(flood(), ALWAYS, (), 4096, NOW_S).response is None
+
+
+def test_families_do_not_overlap() -> None:
+    """An IPv6 network never protects an IPv4 address."""
+    everything = Protected(ip_network("::/0"), "it is on the allow list")
+    assert not overlaps(ip_network("10.0.0.1"), everything.network)
+    assert protection(ip_network("10.0.0.1"), (everything,)) is None
+    assert protection(ip_network("2001:db8::1"), (everything,)) is not None
+
+
+networks = st.one_of(
+    st.builds(
+        lambda number, length: ip_network((number, length), strict=False),
+        st.integers(0, 2**32 - 1),
+        st.integers(0, 32),
+    ),
+    st.builds(
+        lambda number, length: ip_network((number, length), strict=False),
+        st.integers(2**96, 2**128 - 1),
+        st.integers(0, 128),
+    ),
+)
+
+
+@given(
+    source=networks,
+    allowed=st.lists(networks, max_size=5),
+    mode=st.sampled_from(RespondMode),
+    drop=st.sampled_from(["proven", "always"]),
+    held=st.integers(0, 20),
+    alert_class=st.sampled_from(AlertClass),
+)
+def test_no_decision_touches_the_protected_or_goes_beyond_the_caps(
+    source: object,
+    allowed: list[object],
+    mode: RespondMode,
+    drop: str,
+    held: int,
+    alert_class: AlertClass,
+) -> None:
+    """Whatever the alert, a response has an end, keeps the cap, and spares whom it must."""
+    alert = replace(flood(), source=source, alert_class=alert_class)  # type: ignore[arg-type]
+    protected = [Protected(network, "it is on the allow list") for network in allowed]  # type: ignore[arg-type]
+    decision = decide(alert, Rules(mode, drop, 60.0, 10), protected, held, NOW_S)
+    assert decision.reason
+    if decision.response is None:
+        return
+    assert mode is not RespondMode.OFF
+    assert drop == "always"
+    assert held < 10
+    assert decision.response.until_s == NOW_S + 60
+    assert not any(overlaps(ip_network(decision.response.target), entry.network) for entry in protected)
