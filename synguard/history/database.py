@@ -118,8 +118,12 @@ class HistoryDatabase:
             self._db.table("alerts").upsert_all(rows, pk="id")
             for saved in batch.alerts:
                 self._db.execute("DELETE FROM alert_sources WHERE alert_id = ?", [saved.alert.id])
-            sources = [row for saved in batch.alerts for row in source_rows(saved.alert)]
-            self._db.table("alert_sources").insert_all(sources, pk=("alert_id", "rank"))
+            # sqlite-utils' insert_all() asks for the rowid of a single row, and this table has none.
+            self._db.conn.executemany(
+                "INSERT INTO alert_sources VALUES"
+                " (:alert_id, :rank, :source, :source_first, :source_last, :attempts, :completed)",
+                [row for saved in batch.alerts for row in source_rows(saved.alert)],
+            )
             self._write_blocks(batch.blocks)
 
     def close_interrupted(self, before_id: int, wall_s: float) -> tuple[int, ...]:

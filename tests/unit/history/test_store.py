@@ -16,7 +16,7 @@ import pytest
 
 from synguard.history.query import AlertFilter, find_alerts, get_alert
 from synguard.history.store import HistoryStore
-from synguard.model import AlertState, Block, ClosedBecause
+from synguard.model import AlertState, Block, ClosedBecause, TopSource
 from tests.unit.history.helpers import STARTED_AT_S, Events, MakeAlert, OpenStore, Until, names
 
 
@@ -125,7 +125,7 @@ def test_alerts_of_a_killed_daemon_are_closed_as_interrupted(
     until(lambda: [alert.id for alert in find_alerts(database, AlertFilter(state="open"))] == [3])
 
 
-def test_blocks_survive_a_restart(open_store: OpenStore) -> None:
+def test_blocks_survive_a_restart(open_store: OpenStore, until: Until) -> None:
     """A block that runs is there for the next daemon; one removed or run out is not."""
     now_s = 1_795_341_600.0
     kept = Block(ip_network("192.0.2.0/24"), now_s + 600, "by hand", "manual", None, now_s)
@@ -133,11 +133,39 @@ def test_blocks_survive_a_restart(open_store: OpenStore) -> None:
     store = open_store()
     for block in (kept, for_alert, Block(ip_network("192.0.2.1"), now_s + 600, "", "manual")):
         store.save_block(block)
+    until(lambda: store.health().queued == 0)
     store.remove_block(ip_network("192.0.2.1"))
     store.close(5.0)
     again = open_store()
     assert set(again.blocks(now_s)) == {kept, for_alert}
     assert again.blocks(now_s + 60.5) == (kept,)
+
+
+def test_blocks_that_ran_out_leave_the_disk(open_store: OpenStore, database: Path, until: Until) -> None:
+    """What no daemon will ever put in force again is not kept: it holds an address."""
+    store = open_store()
+    for last_byte, until_s in ((1, time.time() - 1), (2, time.time() + 600)):
+        store.save_block(Block(ip_network(f"192.0.2.{last_byte}"), until_s, "", "manual"))
+    assert store.close(5.0)
+    open_store()
+    rows = sqlite3.connect(database)
+    until(lambda: rows.execute("SELECT target FROM blocks").fetchall() == [("192.0.2.2",)])
+    rows.close()
+
+
+def test_top_sources_are_those_of_the_last_word(
+    open_store: OpenStore, database: Path, make_alert: MakeAlert, until: Until
+) -> None:
+    """A source that is no longer among the top ones is no longer shown."""
+    first, second = (TopSource(ip_network(f"198.51.100.{n}"), n, 0) for n in (1, 2))
+    store = open_store()
+    store.save(make_alert(1, top_sources=(first, second)))
+    until(lambda: store.health().queued == 0)
+    store.save(make_alert(1, top_sources=(second,), state=AlertState.CLOSED, ended_at_s=STARTED_AT_S))
+    until(lambda: store.health().queued == 0)
+    alert = get_alert(database, 1)
+    assert alert is not None
+    assert alert.top_sources == (second,)
 
 
 def test_old_closed_alerts_are_deleted(
@@ -154,13 +182,14 @@ def test_old_closed_alerts_are_deleted(
                 state=AlertState(state),
                 started_at_s=now_s - 10 * day_s,
                 ended_at_s=ended_at_s,
+                top_sources=(TopSource(ip_network("198.51.100.7"), 1, 0),),
             )
         )
     store.close(5.0)
     open_store(retention_days=2)
     until(lambda: {alert.id for alert in find_alerts(database)} == {2, 3})
     rows = sqlite3.connect(database)
-    assert rows.execute("SELECT count(*) FROM alert_sources WHERE alert_id = 1").fetchone() == (0,)
+    assert rows.execute("SELECT alert_id FROM alert_sources").fetchall() == [(2,), (3,)]
     rows.close()
 
 
