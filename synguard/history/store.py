@@ -214,7 +214,8 @@ class HistoryStore:
             if self._facts is None:
                 self._learn(self._db.facts())
             self._db.prepare()
-            self._log("history.opened", database=str(self._path))
+            if self._error is None:
+                self._log("history.opened", database=str(self._path))
         return self._db
 
     def _learn(self, facts: StartFacts) -> None:

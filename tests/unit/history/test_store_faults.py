@@ -56,14 +56,8 @@ def test_a_locked_database_is_waited_out(
     until(lambda: store.health().state == "ok")
     assert (store.health().queued, store.health().lost, store.health().error) == (0, 0, None)
     assert len(find_alerts(database)) == 23
-    assert [name for name, _ in events.all] == ["history.opened", "history.degraded", *events_after(events)]
+    assert [name for name, _ in events.all] == ["history.opened", "history.degraded", "history.recovered"]
     locker.close()
-
-
-def events_after(events: Events) -> list[str]:
-    """Return what follows a degradation: opened once more, and recovered."""
-    assert len(events.named("history.degraded")) == len(events.named("history.recovered")) == 1
-    return ["history.opened", "history.recovered"]
 
 
 def test_a_lock_at_start_does_not_stop_the_daemon(
