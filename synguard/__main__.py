@@ -1,0 +1,5 @@
+"""``python -m synguard`` is ``synguard``."""
+
+from synguard.cli import main
+
+main()

@@ -1,0 +1,32 @@
+"""``synguard detach``: remove everything of ours from the kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from synguard.cli.options import config_option
+from synguard.cli.output import write
+from synguard.config import load
+from synguard.probe.attach import detach_all
+
+
+@click.command("detach")
+@click.option(
+    "--interface",
+    "interfaces",
+    multiple=True,
+    metavar="IF",
+    help="Only this interface, may be repeated; by default every one there is.",
+)
+@config_option
+def command(interfaces: tuple[str, ...], config_file: Path | None) -> None:
+    """Remove everything of ours from the kernel, after a daemon that was killed. Needs root.
+
+    A daemon that runs is named and left alone: stop it, and it takes its probe away itself.
+    """
+    if config_file is not None:
+        interfaces = interfaces or load(config_file).probe.interfaces
+    removed = detach_all(interfaces or None)
+    write("\n".join(f"removed {what}" for what in removed) or "nothing of ours was attached")

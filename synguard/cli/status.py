@@ -1,0 +1,122 @@
+"""``synguard status``: is the probe attached, what does it see, and what did it lose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from synguard.cli.options import config_option, format_option, settings_for, socket_option
+from synguard.cli.output import duration, figure, percent, table, write, write_json
+from synguard.client import request
+from synguard.observe.text import printable
+
+#: Listeners and sources shown; the JSON has them all.
+ROWS = 10
+
+_TOTALS = ("attempts", "answered", "completed", "aborted", "refused", "dropped_by_us", "unparsed")
+
+
+@click.command("status")
+@format_option("text", "json")
+@config_option
+@socket_option
+def command(output_format: str, config_file: Path | None, socket: str | None) -> None:
+    """Show how the probe sits, what it sees now, and what it lost."""
+    settings = settings_for(config_file, socket=socket)
+    status: Mapping[str, Any] = request(settings.control.socket_path, "status")
+    if output_format == "json":
+        write_json(status)
+    else:
+        write("\n\n".join(_sections(status)))
+
+
+def _sections(status: Mapping[str, Any]) -> Iterator[str]:
+    yield _head(status)
+    yield _interfaces(status["interfaces"])
+    totals = status["totals"]
+    yield "\n".join(f"{name:<16}{figure(totals[name]):>16}" for name in _TOTALS)
+    if status["listeners"]:
+        yield _listeners(status["listeners"])
+    if status["sources"]:
+        yield _sources(status["sources"])
+    yield _alerts(status["open_alerts"])
+    yield _trouble(status)
+
+
+def _head(status: Mapping[str, Any]) -> str:
+    responses = status["responses"]
+    return (
+        f"synguard {status['version']}, pid {status['pid']}, up {duration(status['uptime_s'])}\n"
+        f"responding: {status['respond']} (drop = {status['drop']}), {responses['blocks']} blocks, "
+        f"{responses['actions']} actions, {responses['refused']} refused"
+    )
+
+
+def _interfaces(interfaces: list[Mapping[str, Any]]) -> str:
+    rows = [
+        (
+            one["name"],
+            "attached" if one["attached"] else "NOT ATTACHED",
+            one["ingress"] or "-",
+            one["egress"] or "-",
+            one["note"] or "",
+        )
+        for one in interfaces
+    ]
+    return table(("INTERFACE", "PROBE", "INGRESS", "EGRESS", "NOTE"), rows)
+
+
+def _listeners(listeners: list[Mapping[str, Any]]) -> str:
+    rows = [
+        (
+            one["listener"],
+            figure(one["attempts"]),
+            figure(one["completed"]),
+            percent(one["half_open_ratio"]),
+            figure(one["attempts_per_s"]),
+            figure(one["handshake_p99_ms"], " ms"),
+            figure(one["sources_estimated"]),
+        )
+        for one in listeners[:ROWS]
+    ]
+    headings = (
+        "LISTENER", ">ATTEMPTS", ">COMPLETED", ">HALF-OPEN", ">ATTEMPTS/S", ">P99", ">SOURCES"
+    )  # fmt: skip
+    return table(headings, rows) + _more(listeners)
+
+
+def _sources(sources: list[Mapping[str, Any]]) -> str:
+    rows = [
+        (one["source"], figure(one["attempts"]), figure(one["completed"]), figure(one["targets_estimated"]))
+        for one in sources[:ROWS]
+    ]
+    return table(("SOURCE", ">ATTEMPTS", ">COMPLETED", ">TARGETS"), rows) + _more(sources)
+
+
+def _more(rows: list[Mapping[str, Any]]) -> str:
+    return f"\nand {len(rows) - ROWS} more, see --format json" if len(rows) > ROWS else ""
+
+
+def _alerts(alerts: list[Mapping[str, Any]]) -> str:
+    if not alerts:
+        return "no open alerts"
+    lines = (
+        f"  {one['id']}: {one['kind']} {one['class'] or ''} {one['listener'] or ''} {one['source'] or ''}"
+        for one in alerts
+    )
+    return "\n".join(["open alerts (`synguard explain ID` says why)", *map(" ".join, map(str.split, lines))])
+
+
+def _trouble(status: Mapping[str, Any]) -> str:
+    """Say what was lost, and whether the history is kept."""
+    losses = ", ".join(f"{name} {figure(count)}" for name, count in status["losses"].items() if count)
+    history = status["history"]
+    lines = [f"losses: {losses or 'none'}", f"history: {history['state']}, {history['database']}"]
+    if history["queued"] or history["lost"]:
+        lines.append(f"history: {history['queued']} alerts wait to be written, {history['lost']} were lost")
+    if history["error"]:
+        lines.append(f"history: {printable(history['error'])}")
+    return "\n".join(lines)
