@@ -1,0 +1,139 @@
+"""synguard as a service: installed, started, asked, stopped and removed, as an administrator would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.service.machine import Machine
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+
+GUARDED = "guarded0"
+
+LINKS = f"""
+ip link add {GUARDED} type veth peer name far0
+ip address add 192.0.2.1/24 dev {GUARDED}
+ip link set {GUARDED} up
+ip link set far0 up
+ip route add default via 192.0.2.2
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(machine: Machine) -> Iterator[Machine]:
+    """Install synguard where the default route leads over a veth; uninstall it at the end."""
+    machine.run("sh", "-ec", LINKS)
+    machine.run("make", "-C", "/srv/synguard", "install", network=True, timeout_s=240)
+    yield machine
+    machine.run("make", "-C", "/srv/synguard", "uninstall", network=True)
+
+
+def status(machine: Machine) -> dict[str, Any]:
+    """Return what ``synguard status`` knows."""
+    answer: dict[str, Any] = json.loads(machine.run("synguard", "status", "--format", "json").stdout)
+    return answer
+
+
+def attachments(machine: Machine) -> str:
+    """Return what hangs on the guarded interface: XDP programs, qdiscs and filters."""
+    links = machine.run("ip", "-details", "link", "show", GUARDED).stdout
+    return links + machine.run("tc", "filter", "show", "dev", GUARDED, "egress", check=False).stdout
+
+
+def test_install_starts_it_at_once_and_at_boot(installed: Machine) -> None:
+    """After `make install` the service is active, and enabled for the next boot."""
+    assert installed.run("systemctl", "is-active", "synguard").stdout.strip() == "active"
+    assert installed.run("systemctl", "is-enabled", "synguard").stdout.strip() == "enabled"
+
+
+def test_the_default_configuration_guards_the_default_route(installed: Machine) -> None:
+    """With nothing configured, the default route's interface is guarded, and by dry-run."""
+    answer = status(installed)
+    assert [(each["name"], each["attached"]) for each in answer["interfaces"]] == [(GUARDED, True)]
+    assert answer["respond"] == "dry-run"
+    assert "prog/xdp" in attachments(installed)
+
+
+def test_it_keeps_a_history(installed: Machine) -> None:
+    """The service writes its history where the default configuration says, and can be asked."""
+    assert status(installed)["history"]["state"] == "ok"
+    assert installed.exists("/var/lib/synguard/synguard.db")
+    assert json.loads(installed.run("synguard", "alerts", "--format", "json").stdout) == []
+
+
+def test_the_group_owns_what_its_members_may_read(installed: Machine) -> None:
+    """Socket and history belong to the group synguard, and are nothing to other users."""
+    paths = ["/run/synguard/control.sock", "/var/lib/synguard/synguard.db"]
+    for line in installed.run("stat", "-c", "%G %a", *paths).stdout.splitlines():
+        group, mode = line.split()
+        assert (group, mode[-1]) == ("synguard", "0")
+
+
+def test_it_has_only_the_capabilities_it_needs(installed: Machine) -> None:
+    """The daemon's effective capabilities are those that the unit lists and explains."""
+    pid = installed.run("systemctl", "show", "--property", "MainPID", "--value", "synguard").stdout.strip()
+    lines = installed.run("cat", f"/proc/{pid}/status").stdout.splitlines()
+    effective = int(next(line for line in lines if line.startswith("CapEff")).split()[1], 16)
+    net_admin, sys_admin, perfmon, bpf = 12, 21, 38, 39  # include/uapi/linux/capability.h
+    assert effective == 1 << net_admin | 1 << sys_admin | 1 << perfmon | 1 << bpf
+
+
+def test_a_killed_daemon_comes_back_and_guards_again(installed: Machine) -> None:
+    """After kill -9 systemd starts it anew, and no leftover of the killed one is in its way."""
+    pid = status(installed)["pid"]
+    installed.run("kill", "-KILL", str(pid))
+    installed.poll("systemctl", "show", "--property", "NRestarts", "synguard", want="=1")
+    installed.poll("systemctl", "show", "--property", "ActiveState", "synguard", want="=active")
+    answer = status(installed)
+    assert answer["pid"] != pid
+    assert [each["attached"] for each in answer["interfaces"]] == [True]
+
+
+def test_stopping_detaches_everything(installed: Machine) -> None:
+    """After a stop nothing of ours hangs on the interface, and the stop counts as clean."""
+    before = attachments(installed)
+    installed.run("systemctl", "stop", "synguard")
+    shown = installed.run("systemctl", "show", "--property", "Result", "--value", "synguard")
+    assert shown.stdout.strip() == "success"
+    after = attachments(installed)
+    assert after != before
+    assert "prog/xdp" not in after
+    assert "bpf" not in after
+    assert "clsact" not in installed.run("tc", "qdisc", "show", "dev", GUARDED).stdout
+
+
+def test_an_upgrade_leaves_a_stopped_service_and_the_configuration_alone(installed: Machine) -> None:
+    """Installing again keeps the edited configuration, and does not start what was stopped."""
+    installed.run("sh", "-c", "echo '# edited' >> /etc/synguard/synguard.toml")
+    installed.run("make", "-C", "/srv/synguard", "install", network=True, timeout_s=240)
+    assert "# edited" in installed.run("cat", "/etc/synguard/synguard.toml").stdout
+    state = installed.run("systemctl", "is-active", "synguard", check=False).stdout
+    assert state.strip() == "inactive"
+
+
+def test_a_wrong_configuration_is_said_and_not_retried(installed: Machine) -> None:
+    """A wrong setting makes the service fail once, with the setting's name in the journal."""
+    installed.run("cp", "/etc/synguard/synguard.toml", "/etc/synguard/kept")
+    installed.run("sh", "-c", "echo '[detcet]' >> /etc/synguard/synguard.toml")
+    assert installed.run("systemctl", "start", "synguard", check=False).returncode != 0
+    shown = installed.run("systemctl", "show", "--property", "ExecMainStatus,NRestarts", "synguard").stdout
+    assert set(shown.split()) == {"ExecMainStatus=2", "NRestarts=0"}
+    assert "detcet" in installed.run("journalctl", "--unit", "synguard", "--no-pager").stdout
+    installed.run("mv", "/etc/synguard/kept", "/etc/synguard/synguard.toml")
+    installed.run("systemctl", "reset-failed", "synguard")
+
+
+def test_uninstalling_keeps_only_what_it_says(installed: Machine) -> None:
+    """Uninstalling a running service stops it and leaves the configuration and the history alone."""
+    installed.run("systemctl", "start", "synguard")
+    said = installed.run("make", "-C", "/srv/synguard", "uninstall", network=True).stdout
+    assert "kept /etc/synguard" in said
+    assert "kept /var/lib/synguard" in said
+    places = ["/etc", "/opt", "/run", "/usr/local", "/var/lib", "/sys/fs/bpf", "/tmp", "/var/tmp"]
+    found = installed.run("find", *places, "-name", "*synguard*", "-prune").stdout.split()
+    assert sorted(found) == ["/etc/synguard", "/var/lib/synguard"]
+    assert "prog/xdp" not in attachments(installed)
