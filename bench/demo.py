@@ -30,7 +30,6 @@ from synguard.errors import SynguardError, UnsupportedError, UsageError
 from synguard.probe.syscall import program_fd_by_id
 
 TIME_LIMIT_S = 45.0
-_FLOODED = (CONTROL, SINGLE_SOURCE, SPOOFED)
 _GONE_TIMEOUT_S = 5.0
 _ROW = "{:14}{:>14}{:>12}{:>10}{:>9}{:>9}{:>10}"
 
@@ -90,19 +89,9 @@ def broken_promises(story: Sequence[PhaseFigures]) -> list[str]:
     return broken
 
 
-def _play(stage: Stage, tell: Teller) -> Iterator[PhaseFigures]:
-    tell("== baseline: the good client alone")
-    yield stage.quiet("baseline")
-    for phase in _FLOODED:
-        tell(f"== {phase.name}: {phase.purpose} (--respond {phase.respond})")
-        yield stage.flooded(phase)
-    tell("== after: the good client alone again")
-    yield stage.quiet("after")
-
-
 def _show_alerts(database: Path, tell: Teller) -> None:
     tell("$ synguard alerts")
-    argv = synguard_command("alerts", "--local", "--config", str(database.with_name("synguard.toml")))
+    argv = synguard_command("alerts", "--database", str(database))
     subprocess.run(argv, env=child_environment(), check=True)
 
 
@@ -126,16 +115,17 @@ def _leftovers(folder: Path, programs: set[int]) -> Iterator[str]:
 
 
 def _perform(tell: Teller) -> tuple[list[PhaseFigures], list[str]]:
-    """Play the whole story; return its figures and what it left behind."""
+    """Play the whole story; return its figures and what was not as it should be, in words."""
     with tempfile.TemporaryDirectory(prefix="synguard-demo-") as name:
         folder = Path(name)
         with Topology(phases.SERVER_SYSCTLS) as topology, FloodGenerator.between(topology) as generator:
-            tell("three hosts behind a switch are up: server, client, attacker; tcp_syncookies=0")
+            tell("set-up: server, client and attacker behind a switch; tcp_syncookies=0 at the server")
             stage = Stage(topology, generator, folder, tell)
-            stage.programs |= programs_held_by(generator.pid)
-            story = list(_play(stage, tell))
+            story = list(stage.play())
+            programs = stage.programs | programs_held_by(generator.pid)
         _show_alerts(folder / "synguard.db", tell)
-    return story, [*stage.leftovers, *_leftovers(folder, stage.programs)]
+    left = [f"nothing is left behind, but there is {what}" for what in _leftovers(folder, programs)]
+    return story, stage.faults + left
 
 
 def _summary(story: Sequence[PhaseFigures]) -> Iterator[str]:
@@ -154,11 +144,11 @@ def _demonstrate(json_file: Path | None) -> int:
     tell = Teller()
     tell(f"a demonstration of at most {TIME_LIMIT_S:g} s")
     tell(f"close_after_s = {phases.CLOSE_AFTER_S:g} here, so that alerts close soon after each flood")
-    story, left = _perform(tell)
+    story, faults = _perform(tell)
     print(*_summary(story), sep="\n", flush=True)
     if json_file:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(story), indent=2) + b"\n")
-    broken = [*broken_promises(story), *(f"nothing is left behind: {what}" for what in left)]
+    broken = [*broken_promises(story), *faults]
     if tell.elapsed_s > TIME_LIMIT_S:
         broken.append(f"it takes at most {TIME_LIMIT_S:g} s")
     for promise in broken:

@@ -36,8 +36,8 @@ class LogEvent(NamedTuple):
 
 
 def synguard_command(*arguments: str) -> list[str]:
-    """Return the command line of this checkout's ``synguard``."""
-    return [sys.executable, "-m", "synguard", *arguments]
+    """Return the command line of the ``synguard`` that belongs to this Python."""
+    return [str(Path(sys.executable).with_name("synguard")), *arguments]
 
 
 def programs_held_by(pid: int) -> set[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from types import TracebackType
 from typing import Self
@@ -42,6 +41,7 @@ class FloodGenerator:
         cpu = max(os.sched_getaffinity(0))
         errand = Errand(sender.namespace, sender.interface, receiver.mac, idle_namespace, cpu)
         self._child = Child("bench.flood.child", errand, Said)
+        self._ready = False
 
     @classmethod
     def between(cls, topology: Topology) -> Self:
@@ -49,10 +49,8 @@ class FloodGenerator:
         return cls(topology.attacker, topology.server, topology.switch)
 
     def __enter__(self) -> Self:
-        with contextlib.ExitStack() as undo:
-            undo.enter_context(self._child)
-            self._heard("ready", _READY_TIMEOUT_S)
-            undo.pop_all()
+        """Start compiling; what goes wrong is raised by whatever needs it ready."""
+        self._child.__enter__()
         return self
 
     def __exit__(
@@ -62,6 +60,12 @@ class FloodGenerator:
         trace: TracebackType | None,
     ) -> None:
         self._child.end()
+
+    def wait_until_ready(self) -> None:
+        """Wait until it is compiled and may send."""
+        if not self._ready:
+            self._heard("ready", _READY_TIMEOUT_S)
+            self._ready = True
 
     @property
     def pid(self) -> int:
@@ -74,6 +78,7 @@ class FloodGenerator:
         Raises UsageError for a plan without bounds or sense.
         """
         plan.check()
+        self.wait_until_ready()
         self._child.order(plan)
         return self._heard("started", _GRACE_S)
 

@@ -23,7 +23,7 @@ from scapy.packet import Packet
 from bench.enter import child_environment
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan, Shape
-from bench.links import create_namespace, read_link, remove_namespace
+from bench.links import Endpoint, create_namespace, read_link, remove_namespace
 from bench.namespaces import SILENT_IPV4, SILENT_IPV6, Topology, remove_stale, run_in, wait_until
 from synguard.errors import UsageError
 
@@ -59,8 +59,9 @@ def topology() -> Iterator[Topology]:
 @pytest.fixture(scope="module")
 def generator(topology: Topology) -> Iterator[FloodGenerator]:
     """Compile the in-kernel SYN generator, which sends from the attacker to the server."""
-    with FloodGenerator.between(topology) as ready:
-        yield ready
+    with FloodGenerator.between(topology) as generator:
+        generator.wait_until_ready()
+        yield generator
 
 
 def plan_for(*sources: str, **changes: Any) -> FloodPlan:
@@ -258,11 +259,7 @@ def test_a_namespace_of_somebody_elses_is_refused(topology: Topology) -> None:
     create_namespace(name)
     try:
         sender = dataclasses.replace(topology.attacker, namespace=name, interface="lo")
-        with (
-            pytest.raises(UsageError, match=f"'{name}' is not a namespace that the bench made"),
-            FloodGenerator(sender, topology.server, topology.switch),
-        ):
-            pass
+        assert_refused(topology, sender, f"'{name}' is not a namespace that the bench made")
     finally:
         remove_namespace(name)
 
@@ -270,8 +267,19 @@ def test_a_namespace_of_somebody_elses_is_refused(topology: Topology) -> None:
 def test_an_interface_of_somebody_elses_is_refused(topology: Topology) -> None:
     """The generator sends from no interface that the bench did not mark as its own."""
     sender = dataclasses.replace(topology.attacker, namespace=topology.switch, interface="switch0")
+    assert_refused(topology, sender, "is not an interface that the bench made")
+
+
+def test_a_namespace_that_is_not_there_is_refused(topology: Topology) -> None:
+    """A namespace's name of the right form is not enough: there has to be one."""
+    sender = dataclasses.replace(topology.attacker, namespace="sg-1-0-attacker")
+    assert_refused(topology, sender, "'sg-1-0-attacker' is not a namespace that the bench made")
+
+
+def assert_refused(topology: Topology, sender: Endpoint, message: str) -> None:
+    """Assert that no generator starts for that sender, and that the error says why."""
     with (
-        pytest.raises(UsageError, match=r"'switch0' in .* is not an interface that the bench made"),
-        FloodGenerator(sender, topology.server, topology.switch),
+        FloodGenerator(sender, topology.server, topology.switch) as generator,
+        pytest.raises(UsageError, match=message),
     ):
-        pass
+        generator.wait_until_ready()

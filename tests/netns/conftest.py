@@ -40,6 +40,7 @@ def topology() -> Iterator[Topology]:
 def flood_generator(topology: Topology) -> Iterator[FloodGenerator]:
     """Compile the in-kernel SYN generator, which sends from the attacker to the server."""
     with FloodGenerator.between(topology) as generator:
+        generator.wait_until_ready()
         yield generator
 
 
