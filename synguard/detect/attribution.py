@@ -22,8 +22,8 @@ FIT = 0.9
 #: Beyond so many targets no single one gets enough of a source to be told by counts.
 MANY_TARGETS = 16
 #: At most so many sources and listeners with most unfinished attempts are matched in one snapshot.
-MOST_SOURCES = 128
-MOST_LISTENERS = 32
+MOST_SOURCES = 64
+MOST_LISTENERS = 16
 #: The estimate of distinct sources may be this much too high.
 ESTIMATE_SLACK = 1.3
 
@@ -65,6 +65,7 @@ class Attribution:
         self._allowance_ns = allowance_ns
         self._min_attempts = min_attempts
         self._slices: dict[Listener, _Slices] = {}
+        self._half_open: dict[Network, dict[int, int]] = {}
         self._homes: dict[Network, tuple[Share, ...]] = {}
         self._hot_listeners: list[ListenerReading] | None = None
         self._by_listener: dict[Listener, list[Share]] | None = None
@@ -114,11 +115,18 @@ class Attribution:
             )
         return self._slices[reading.listener]
 
+    def _half_open_of(self, source: SourceReading) -> dict[int, int]:
+        """Return a source's unfinished attempts of its last four seconds by slice."""
+        if source.source not in self._half_open:
+            slice_ns, from_ns = self._snapshot.source_cohort_ns, self._snapshot.time_ns - 4 * NS_PER_S
+            self._half_open[source.source] = _by_slice(source.cohorts, slice_ns, from_ns).half_open
+        return self._half_open[source.source]
+
     def _share(self, source: SourceReading, reading: ListenerReading) -> Share:
         """Return what share of a listener's half-open attempts a source explains: 0.0 if none."""
         slice_ns, now_ns = self._snapshot.source_cohort_ns, self._snapshot.time_ns
         theirs = self._slices_of(reading).half_open
-        ours = {c.start_ns: max(0, c.attempts - c.completed) for c in source.cohorts}
+        ours = self._half_open_of(source)
         end_ns = now_ns - self._allowance_ns(reading.listener)
         old = {start: n for start, n in ours.items() if end_ns - NS_PER_S <= start <= end_ns - slice_ns}
         if sum(old.values()) >= self._min_attempts:

@@ -41,8 +41,6 @@ from synguard.model import AlertClass, Evidence, Measurement, Network, Severity,
 SPOOFED_BELIEF = 0.5
 #: The probe's estimate of distinct sources is over one to two seconds: this long in the middle.
 ESTIMATE_SPAN_NS = 1_500_000_000
-#: So many half-open attempts per source mean few sources, which the probe will soon name.
-FEW_SOURCES_SYNS = 20.0
 
 SEVERITIES = (
     (1000.0, Severity.CRITICAL),
@@ -59,8 +57,6 @@ class Verdict:
     alert_class: AlertClass
     source: Network | None
     evidence: tuple[Evidence, ...]
-    #: Whether the probe will likely name the main source within its next few snapshots.
-    premature: bool = False
 
 
 def severity(half_open_per_s: float, threshold_per_s: float) -> Severity:
@@ -81,8 +77,7 @@ def classify(judgement: ListenerJudgement, snapshot: Snapshot, shares: list[Shar
     evidence = _spoofing(judgement.memory, window, lately(judgement.memory, since_ns))
     if sum(item.weight for item in evidence) >= SPOOFED_BELIEF:
         return Verdict(AlertClass.SPOOFED, None, evidence)
-    per_source = window.half_open / max(1, reading.sources_estimated or 1)
-    return Verdict(AlertClass.DISTRIBUTED, None, evidence, premature=per_source >= FEW_SOURCES_SYNS)
+    return Verdict(AlertClass.DISTRIBUTED, None, evidence)
 
 
 def _single_source(main: Share) -> Verdict:

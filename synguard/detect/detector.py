@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from synguard.detect.allowance import HandshakeTimes
-from synguard.detect.classify import classify
+from synguard.detect.classify import Verdict, classify
 from synguard.detect.incidents import (
     begin_on_listener,
     begin_on_source,
@@ -51,6 +51,7 @@ from synguard.detect.windows import Window, half_open_within
 from synguard.model import (
     Action,
     Alert,
+    AlertClass,
     AlertClosed,
     AlertOpened,
     AlertUpdated,
@@ -62,7 +63,7 @@ from synguard.model import (
 
 #: An alert is told of again after this long, and at once when its class changes.
 UPDATE_EVERY_NS = NS_PER_S
-#: A listener's flood of few sources waits this long for the probe to name the main one.
+#: A flood that seems distributed waits this long for the probe to name the one source that it may have.
 WAIT_FOR_SOURCE_NS = 150 * NS_PER_MS
 
 
@@ -175,7 +176,7 @@ class Detector:
             known = self._incident_of_source(listener, verdict.source, window, scene)
             if known is not None:
                 known.listener = known.listener or listener
-            elif not (verdict.premature and self._is_worth_waiting(judgement.memory)):
+            elif not self._is_worth_waiting(verdict, window, judgement.memory):
                 number = self._next_id
                 begun = begin_on_listener(
                     number, judgement, window, verdict, scene.snapshot, self._thresholds
@@ -198,8 +199,11 @@ class Detector:
                     return incident
         return None
 
-    def _is_worth_waiting(self, memory: ListenerMemory) -> bool:
-        """Tell whether the probe may yet name the source of a flood that has few."""
+    def _is_worth_waiting(self, verdict: Verdict, window: Window, memory: ListenerMemory) -> bool:
+        """Tell whether a flood that seems to come from some real sources may yet turn out to be one's."""
+        is_young = self._now_ns - window.busy_from_ns < NS_PER_S
+        if verdict.alert_class is not AlertClass.DISTRIBUTED or not is_young:
+            return False
         if memory.suspected_ns is None:
             memory.suspected_ns = self._now_ns
         return self._now_ns - memory.suspected_ns < WAIT_FOR_SOURCE_NS
@@ -220,10 +224,14 @@ class Detector:
         if any(source in (incident.basis, incident.source) for incident in self._incidents.values()):
             return True
         targets = [share.listener for share in scene.attribution.homes(judgement.reading)]
-        return any(
-            target in self._incidents or self._memory.listeners[target].suspected_ns is not None
-            for target in targets
-        )
+        return any(self._is_suspected_or_open(target) for target in targets)
+
+    def _is_suspected_or_open(self, listener: Listener) -> bool:
+        """Tell whether a listener's flood is seen now; one that pauses tells of no other."""
+        incident = self._incidents.get(listener)
+        if incident is not None:
+            return incident.phase is Phase.OPEN
+        return self._memory.listeners[listener].suspected_ns is not None
 
     def _open(self, incident: Incident, scene: Scene, allowance_ns: int) -> Iterator[AlertOpened]:
         if len(self._incidents) >= self._thresholds.max_open_alerts:

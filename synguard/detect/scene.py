@@ -14,7 +14,7 @@ from synguard.detect.windows import Window
 from synguard.model import Listener, Network, Snapshot
 
 #: At most so many sources, the greatest first, may raise something in one snapshot.
-MOST_RAISED_SOURCES = 256
+MOST_RAISED_SOURCES = 128
 
 
 class Scene:
