@@ -45,6 +45,8 @@ _HEADINGS = (
     ">ID", "STARTED", "LASTED", "SEVERITY", "WHAT", "LISTENER", "SOURCE", ">ATTEMPTS", ">HALF-OPEN",
     ">PEAK SYN/S", "ACTION",
 )  # fmt: skip
+#: What a narrow terminal goes without, first the first.
+_SPARE = (">HALF-OPEN", ">ATTEMPTS", "LASTED", ">PEAK SYN/S", "SEVERITY")
 #: Columns of the table's cells while following, when later rows are not known yet.
 _WIDTHS = (6, 20, 8, 8, 23, 21, 18, 11, 9, 10, 0)
 
@@ -116,7 +118,7 @@ def _list_as_table(reading: AlertReading, alert_filter: AlertFilter) -> None:
     if not alerts:
         click.echo("no alerts", err=True)
         return
-    write(table(_HEADINGS, map(_cells, alerts[:rows])))
+    write(table(_HEADINGS, map(_cells, alerts[:rows]), spare=_SPARE))
     if len(alerts) > rows and alert_filter.limit is None:
         click.echo(f"the first {rows} alerts; more with --limit", err=True)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -18,6 +20,8 @@ from synguard.observe.text import printable
 
 #: Wider than any row, so that nothing is folded or cut on its way to a file or a program.
 _PIPE_COLUMNS = 100_000
+#: Blanks between two columns.
+_GAP_COLUMNS = 2
 
 
 def write(text: str) -> None:
@@ -45,23 +49,53 @@ def write_json_line(value: Any) -> None:
     write(json.dumps(value, separators=(",", ":")))
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, indent: int = 0) -> str:
-    """Return rows under their headings, figures to the right.
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    indent: int = 0,
+    spare: Sequence[str] = (),
+) -> str:
+    """Return rows under their headings.
 
-    On a terminal it fits the width, long cells folded, never cut; elsewhere every row is one line
-    without colours. A heading that begins with ``>`` aligns its column to the right.
+    On a terminal it fits the width: of the columns in ``spare`` the first go that must, which is said
+    on standard error; long cells are folded, never cut. Elsewhere nothing is left out, every row is
+    one line, and there are no colours. A heading that begins with ``>`` aligns its column right.
     """
     on_terminal = sys.stdout.isatty()
+    cells = [[printable(cell) for cell in row] for row in rows]
+    width = shutil.get_terminal_size().columns - indent if on_terminal else _PIPE_COLUMNS
+    shown = _columns_that_fit(headings, cells, spare, width)
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        right = heading.startswith(">")
-        grid.add_column(heading.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(printable(cell)) for cell in row))
-    console = Console(width=None if on_terminal else _PIPE_COLUMNS, highlight=False)
-    with console.capture() as captured:
-        console.print(grid)
-    return "\n".join(" " * indent + line.rstrip() for line in captured.get().splitlines())
+    for index in shown:
+        heading = headings[index]
+        justify: Literal["left", "right"] = "right" if heading.startswith(">") else "left"
+        grid.add_column(heading.lstrip(">"), justify=justify, overflow="fold")
+    for row in cells:
+        grid.add_row(*(Text(row[index]) for index in shown))
+    rendered = io.StringIO()
+    Console(file=rendered, force_terminal=on_terminal, width=width, highlight=False).print(grid)
+    return "\n".join(" " * indent + line.rstrip() for line in rendered.getvalue().splitlines())
+
+
+def _columns_that_fit(
+    headings: Sequence[str], cells: Sequence[Sequence[str]], spare: Sequence[str], width: int
+) -> list[int]:
+    """Return the indices of the columns to show."""
+    widths = [
+        max(len(heading.lstrip(">")), *(len(row[index]) for row in cells), 0)
+        for index, heading in enumerate(headings)
+    ]
+    shown = list(range(len(headings)))
+    left_out = []
+    for heading in spare:
+        if sum(widths[index] + _GAP_COLUMNS for index in shown) - _GAP_COLUMNS <= width:
+            break
+        shown.remove(headings.index(heading))
+        left_out.append(heading.lstrip(">"))
+    if left_out:
+        click.echo(f"too narrow for {', '.join(left_out)}: widen the terminal, or use | less -S", err=True)
+    return shown
 
 
 def figure(value: float | None, unit: str = "") -> str:

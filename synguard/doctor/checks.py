@@ -10,19 +10,19 @@ from ipaddress import ip_address
 
 from synguard.doctor.finding import Finding, error, ok, warning
 from synguard.doctor.machine import InterfaceFacts, Machine, missing_capabilities
+from synguard.probe.interfaces import ETHERNET_TYPES
 
 #: Ring buffers and CAP_BPF came with Linux 5.8.
 OLDEST_KERNEL = (5, 8)
 #: An accept queue shorter than this overflows at a burst that is no attack.
 MIN_ACCEPT_QUEUE = 64
 MIN_SYN_QUEUE = 1024
-ETHERNET = 1
 #: What the names of our own programs in the kernel begin with.
 OUR_PREFIX = "synguard"
 
 #: Names of include/uapi/linux/if_arp.h for the kinds of interface people have.
 _HARDWARE_NAMES = {
-    512: "ppp", 768: "IP tunnel", 769: "IPv6 tunnel", 772: "loopback", 776: "sit tunnel",
+    512: "ppp", 768: "IP tunnel", 769: "IPv6 tunnel", 776: "sit tunnel",
     778: "GRE tunnel", 801: "Wi-Fi monitor", 823: "GRE over IPv6 tunnel",
     65534: "no link-layer header: tun or WireGuard",
 }  # fmt: skip
@@ -120,13 +120,13 @@ def _interface(interface: InterfaceFacts, why: str) -> Finding:
     name = interface.name
     if not interface.exists:
         return error("interface", f"{name} does not exist", why, "compare `ip link` with probe.interfaces")
-    if interface.hardware_type != ETHERNET:
+    if interface.hardware_type not in ETHERNET_TYPES:
         kind = _HARDWARE_NAMES.get(interface.hardware_type, f"hardware type {interface.hardware_type}")
         what = f"{name} is not Ethernet ({kind}): not supported"
         return error("interface", what, why, "guard the Ethernet interface below it")
     if not interface.is_up:
         return warning("interface", f"{name} is down", why, f"ip link set {name} up")
-    return ok("interface", f"{name} is Ethernet and up", why)
+    return ok("interface", f"{name} has Ethernet frames and is up", why)
 
 
 def xdp(machine: Machine) -> Iterator[Finding]:

@@ -8,12 +8,10 @@ import os
 import platform
 import re
 import socket
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from pyroute2 import DiagSocket, IPRoute
+from pyroute2 import DiagSocket
 from pyroute2.netlink.exceptions import NetlinkError
 
 from synguard.client import daemon_pid
@@ -21,6 +19,7 @@ from synguard.config import Settings
 from synguard.doctor.machine import Daemon, InterfaceFacts, ListeningSocket, Machine, XdpProgram
 from synguard.errors import SynguardError
 from synguard.probe import syscall
+from synguard.probe.interfaces import default_route_interfaces, find_interface
 
 #: One header of each directory that the probe's C includes from.
 _HEADERS = ("linux/bpf.h", "linux/types.h", "asm-generic/types.h")
@@ -108,37 +107,30 @@ def _bcc_version(directory: Path | None) -> str | None:
 
 def _interfaces(wanted: tuple[str, ...]) -> tuple[InterfaceFacts, ...] | None:
     try:
-        with IPRoute() as netlink:
-            links = {link.get_attr("IFLA_IFNAME"): link for link in netlink.get_links()}
-            names = wanted or tuple(_default_route_names(netlink, links))
-            return tuple(_interface(name, links.get(name)) for name in names)
+        names = wanted or default_route_interfaces()
+    except SynguardError:
+        return ()
     except (OSError, NetlinkError):
         return None
+    return tuple(_interface(name) for name in names)
 
 
-def _default_route_names(netlink: Any, links: dict[str, Any]) -> Iterator[str]:
-    """Name the interface of the default route with the least metric: IPv4's, else IPv6's."""
-    names_by_index = {link["index"]: name for name, link in links.items()}
-    for family in (socket.AF_INET, socket.AF_INET6):
-        routes = [r for r in netlink.get_default_routes(family=family) if r.get_attr("RTA_OIF")]
-        if routes:
-            best = min(routes, key=lambda route: route.get_attr("RTA_PRIORITY") or 0)
-            yield names_by_index[best.get_attr("RTA_OIF")]
-            return
-
-
-def _interface(name: str, link: Any) -> InterfaceFacts:
-    if link is None:
+def _interface(name: str) -> InterfaceFacts:
+    try:
+        found = find_interface(name)
+    except SynguardError:
         return InterfaceFacts(name, exists=False)
+    flags = int(_text(Path("/sys/class/net") / name / "flags") or "0", 16)
     return InterfaceFacts(
-        name, hardware_type=link["ifi_type"], is_up=bool(link["flags"] & _IFF_UP), xdp=_xdp_program(link)
+        name,
+        hardware_type=found.device_type,
+        is_up=bool(flags & _IFF_UP),
+        xdp=_xdp_program(found.xdp_program_id),
     )
 
 
-def _xdp_program(link: Any) -> XdpProgram | None:
-    attributes = link.get_attr("IFLA_XDP")
-    program_id = attributes.get_attr("IFLA_XDP_PROG_ID") if attributes else None
-    if not program_id:
+def _xdp_program(program_id: int | None) -> XdpProgram | None:
+    if program_id is None:
         return None
     try:
         fd = syscall.program_fd_by_id(program_id)

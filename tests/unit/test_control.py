@@ -7,51 +7,18 @@ import json
 import os
 import socket
 import stat
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
-from structlog.typing import FilteringBoundLogger
 
 from synguard import client
 from synguard.daemon import control
-from synguard.daemon.control import ControlServer, Handler, Peer, argument
+from synguard.daemon.control import Handler, Peer, argument
 from synguard.errors import SynguardError, UnsupportedError, UsageError
-
-GROUP = grp.getgrgid(os.getgid()).gr_name
-
-
-def _logger(stream: io.StringIO) -> FilteringBoundLogger:
-    logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(stream),
-        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
-        wrapper_class=structlog.make_filtering_bound_logger(0),
-    )
-    return logger
-
-
-@contextmanager
-def _serving(
-    path: Path, handlers: Mapping[str, Handler], group: str = GROUP, log: io.StringIO | None = None
-) -> Iterator[None]:
-    """Serve in a thread of its own, as the daemon's process would."""
-    loop = asyncio.new_event_loop()
-    server = ControlServer(path, group, handlers, _logger(log or io.StringIO()))
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
-        yield
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+from tests.unit.serving import GROUP, serving
 
 
 def _raw(path: Path, data: bytes) -> dict[str, Any]:
@@ -83,7 +50,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_handler_gets_arguments_and_peer(path: Path) -> None:
     """A handler sees the arguments as sent and the kernel's word on who sent them."""
-    with _serving(path, {"echo": _echo}):
+    with serving(path, {"echo": _echo}):
         result = client.request(path, "echo", target="192.0.2.1", ttl_s=600)
     assert result["arguments"] == {"target": "192.0.2.1", "ttl_s": 600}
     assert result["peer"] == [os.getpid(), os.getuid(), os.getgid()]
@@ -95,13 +62,13 @@ def test_awaitable_handler(path: Path) -> None:
     async def slow(_arguments: Mapping[str, Any], _peer: Peer) -> str:
         return await asyncio.to_thread(lambda: "from a thread")
 
-    with _serving(path, {"slow": slow}):
+    with serving(path, {"slow": slow}):
         assert client.request(path, "slow") == "from a thread"
 
 
 def test_several_requests_on_one_connection(path: Path) -> None:
     """A connection may be used for one request after another, each answered in turn."""
-    with _serving(path, {"echo": _echo}), socket.socket(socket.AF_UNIX) as connection:
+    with serving(path, {"echo": _echo}), socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
         connection.connect(str(path))
         lines = connection.makefile("rb")
@@ -113,7 +80,7 @@ def test_several_requests_on_one_connection(path: Path) -> None:
 @pytest.mark.parametrize("group", [GROUP, "no-such-group", ""])
 def test_socket_is_closed_to_others(path: Path, group: str) -> None:
     """The socket and the directory made for it are open to the owner and the group, to nobody else."""
-    with _serving(path, {}, group):
+    with serving(path, {}, group):
         socket_mode = stat.S_IMODE(path.stat().st_mode)
         directory_mode = stat.S_IMODE(path.parent.stat().st_mode)
     expected = (0o660, 0o750) if group == GROUP else (0o600, 0o700)
@@ -123,7 +90,7 @@ def test_socket_is_closed_to_others(path: Path, group: str) -> None:
 @pytest.mark.root
 def test_socket_belongs_to_the_group(path: Path) -> None:
     """The socket is given to the configured group."""
-    with _serving(path, {}, "daemon"):
+    with serving(path, {}, "daemon"):
         assert path.stat().st_gid == grp.getgrnam("daemon").gr_gid
         assert path.parent.stat().st_gid == grp.getgrnam("daemon").gr_gid
 
@@ -131,7 +98,7 @@ def test_socket_belongs_to_the_group(path: Path) -> None:
 def test_missing_group_is_said(path: Path) -> None:
     """The log says that a missing group leaves the socket to root, and how to mend it."""
     log = io.StringIO()
-    with _serving(path, {}, "no-such-group", log):
+    with serving(path, {}, "no-such-group", log):
         pass
     events = [json.loads(line) for line in log.getvalue().splitlines()]
     warning = next(event for event in events if event["event"] == "control.group_missing")
@@ -142,20 +109,20 @@ def test_existing_directory_is_left_alone(path: Path) -> None:
     """A directory that is already there keeps its mode."""
     path.parent.mkdir(mode=0o755)
     path.parent.chmod(0o755)
-    with _serving(path, {}):
+    with serving(path, {}):
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755
 
 
 def test_stop_removes_the_socket(path: Path) -> None:
     """A stopped daemon leaves no socket behind."""
-    with _serving(path, {}):
+    with serving(path, {}):
         assert path.is_socket()
     assert not path.exists()
 
 
 def test_stop_leaves_another_daemons_socket(path: Path) -> None:
     """A socket that has replaced ours meanwhile is not ours to remove."""
-    with _serving(path, {}), socket.socket(socket.AF_UNIX) as other:
+    with serving(path, {}), socket.socket(socket.AF_UNIX) as other:
         path.unlink()
         other.bind(str(path))
     assert path.is_socket()
@@ -166,14 +133,14 @@ def test_stale_socket_is_replaced(path: Path) -> None:
     path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    with _serving(path, {"echo": _echo}):
+    with serving(path, {"echo": _echo}):
         assert client.request(path, "echo")
 
 
 def test_second_daemon_is_refused_with_the_firsts_pid(path: Path) -> None:
     """A socket on which a daemon answers is not taken over; the message names its pid."""
-    with _serving(path, {"echo": _echo}):
-        with pytest.raises(SynguardError, match=rf"pid {os.getpid()}\b"), _serving(path, {}):
+    with serving(path, {"echo": _echo}):
+        with pytest.raises(SynguardError, match=rf"pid {os.getpid()}\b"), serving(path, {}):
             pass
         assert client.request(path, "echo")
 
@@ -182,14 +149,14 @@ def test_file_in_the_way_is_kept(path: Path) -> None:
     """A file that is no socket is never removed."""
     path.parent.mkdir()
     path.write_text("precious")
-    with pytest.raises(UsageError, match="no socket"), _serving(path, {}):
+    with pytest.raises(UsageError, match="no socket"), serving(path, {}):
         pass
     assert path.read_text() == "precious"
 
 
 def test_too_long_path_is_refused(tmp_path: Path) -> None:
     """A path longer than the kernel takes is refused in words."""
-    with pytest.raises(UsageError, match="107 bytes"), _serving(tmp_path / ("x" * 120), {}):
+    with pytest.raises(UsageError, match="107 bytes"), serving(tmp_path / ("x" * 120), {}):
         pass
 
 
@@ -211,7 +178,7 @@ def test_too_long_path_is_refused(tmp_path: Path) -> None:
 )
 def test_nonsense_is_refused_and_survived(path: Path, line: bytes) -> None:
     """Whatever is no request is answered as wrong usage, and the next request is served."""
-    with _serving(path, {"echo": _echo}):
+    with serving(path, {"echo": _echo}):
         answer = _raw(path, line)
         assert client.request(path, "echo", after="nonsense")
     assert answer["ok"] is False
@@ -221,7 +188,7 @@ def test_nonsense_is_refused_and_survived(path: Path, line: bytes) -> None:
 
 def test_endless_line_is_cut_off(path: Path) -> None:
     """A line that never ends is refused at 64 KiB, not collected."""
-    with _serving(path, {"echo": _echo}):
+    with serving(path, {"echo": _echo}):
         assert "65536" in _raw(path, b"x" * 70_000)["error"]
 
 
@@ -229,7 +196,7 @@ def test_endless_line_is_cut_off(path: Path) -> None:
 def test_refusal_keeps_message_and_exit_code(path: Path, error: SynguardError) -> None:
     """What a handler raises reaches the client as the same error."""
     with (
-        _serving(path, {"refuse": _refuse(error)}),
+        serving(path, {"refuse": _refuse(error)}),
         pytest.raises(type(error), match=str(error)) as caught,
     ):
         client.request(path, "refuse")
@@ -241,7 +208,7 @@ def test_handlers_bug_is_logged_and_answered(path: Path, result: object) -> None
     """A result that JSON cannot carry is an internal error for the peer and a traceback in the log."""
     log = io.StringIO()
     with (
-        _serving(path, {"bug": lambda _arguments, _peer: result}, log=log),
+        serving(path, {"bug": lambda _arguments, _peer: result}, log=log),
         pytest.raises(SynguardError, match="internal error"),
     ):
         client.request(path, "bug")
@@ -252,7 +219,7 @@ def test_handlers_bug_is_logged_and_answered(path: Path, result: object) -> None
 def test_too_large_answer_is_refused(path: Path) -> None:
     """An answer over the limit becomes advice to ask for less."""
     with (
-        _serving(path, {"all": lambda _arguments, _peer: "x" * client.MAX_RESPONSE_BYTES}),
+        serving(path, {"all": lambda _arguments, _peer: "x" * client.MAX_RESPONSE_BYTES}),
         pytest.raises(UsageError, match="--limit"),
     ):
         client.request(path, "all")
@@ -260,7 +227,7 @@ def test_too_large_answer_is_refused(path: Path) -> None:
 
 def test_large_answer_arrives_whole(path: Path) -> None:
     """An answer of several megabytes arrives as it was made."""
-    with _serving(path, {"all": lambda _arguments, _peer: ["x" * 1000] * 8000}):
+    with serving(path, {"all": lambda _arguments, _peer: ["x" * 1000] * 8000}):
         assert client.request(path, "all") == ["x" * 1000] * 8000
 
 
@@ -278,7 +245,7 @@ def _hung_up(connection: socket.socket) -> bool:
 def test_silent_peer_times_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that connects and says nothing is hung up on."""
     monkeypatch.setattr(control, "PEER_TIMEOUT_S", 0.05)
-    with _serving(path, {}), socket.socket(socket.AF_UNIX) as connection:
+    with serving(path, {}), socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         assert _hung_up(connection)
 
@@ -287,7 +254,7 @@ def test_peer_that_does_not_read_times_out(path: Path, monkeypatch: pytest.Monke
     """A peer that does not take its answer is hung up on, and others are served meanwhile."""
     monkeypatch.setattr(control, "PEER_TIMEOUT_S", 0.1)
     handlers: dict[str, Handler] = {"all": lambda _arguments, _peer: "x" * (8 << 20), "echo": _echo}
-    with _serving(path, handlers), socket.socket(socket.AF_UNIX) as stuck:
+    with serving(path, handlers), socket.socket(socket.AF_UNIX) as stuck:
         stuck.connect(str(path))
         stuck.sendall(b'{"command": "all"}\n')
         assert client.request(path, "echo")
@@ -313,7 +280,7 @@ def _until(condition: Callable[[], bool], limit_s: float = 10.0) -> bool:
 
 def test_too_many_connections_are_refused(path: Path) -> None:
     """The 65th connection is told to come again; when the others leave, it may."""
-    with _serving(path, {"echo": _echo}):
+    with serving(path, {"echo": _echo}):
         idle = [socket.socket(socket.AF_UNIX) for _ in range(control.MAX_CONNECTIONS)]
         for connection in idle:
             connection.connect(str(path))
@@ -334,7 +301,7 @@ def _served(path: Path) -> bool:
 def test_stop_does_not_wait_for_idle_peers(path: Path) -> None:
     """Stopping hangs up on a connected, silent peer at once."""
     with socket.socket(socket.AF_UNIX) as idle:
-        with _serving(path, {"echo": _echo}):
+        with serving(path, {"echo": _echo}):
             idle.connect(str(path))
             idle.sendall(b'{"command": "echo"}\n')
             assert idle.recv(1000)

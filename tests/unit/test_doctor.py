@@ -156,7 +156,7 @@ def test_real_machine(tmp_path: Path) -> None:
     lo, missing = machine.interfaces or ()
     assert (lo.hardware_type, missing.exists) == (772, False)
     said = [finding.what for finding in examine(machine) if finding.name == "interface"]
-    assert "loopback" in said[0]
+    assert "lo has Ethernet frames" in said[0]
     assert "no-such-if does not exist" in said[1]
 
 

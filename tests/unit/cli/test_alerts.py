@@ -1,0 +1,318 @@
+"""``synguard alerts``: which rows, in which form, and from whom."""
+
+import csv
+import errno
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synguard import client
+from synguard.cli.alerts import TABLE_ROWS
+from synguard.cli.following import Follower
+from synguard.errors import SynguardError
+from synguard.history.records import alert_to_json
+from synguard.model import Severity
+from tests.unit.cli.conftest import ALERTS, FLOOD, SCAN, SPOOFED, Cli, FakeDaemon, write_history
+
+
+def _ids(output: str) -> list[int]:
+    return [alert["id"] for alert in json.loads(output)]
+
+
+def test_json_is_a_list_of_whole_alerts(run_cli: Cli) -> None:
+    """JSON without a daemon is the history file's alerts, newest first, in the promised shape."""
+    result = run_cli("alerts", "--format", "json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == [alert_to_json(alert) for alert in (SCAN, SPOOFED, FLOOD)]
+
+
+def test_jsonl_is_one_alert_a_line(run_cli: Cli) -> None:
+    """JSON lines are the same alerts, one on each line."""
+    lines = run_cli("alerts", "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [alert_to_json(alert) for alert in (SCAN, SPOOFED, FLOOD)]
+
+
+def test_csv_has_a_header_and_flat_fields(run_cli: Cli) -> None:
+    """CSV has one row for each alert; unknowns are empty and the action is in fields of its own."""
+    rows = list(csv.DictReader(io.StringIO(run_cli("alerts", "--format", "csv").stdout)))
+    assert [row["id"] for row in rows] == ["25", "24", "23"]
+    assert rows[2]["listener"] == "203.0.113.5:443"
+    assert (rows[2]["response"], rows[2]["response_mode"]) == ("drop", "dry-run")
+    assert (rows[0]["listener"], rows[0]["half_open_ratio"], rows[0]["response"]) == ("", "", "")
+
+
+def test_table_says_what_matters(run_cli: Cli) -> None:
+    """A table's row says what, where, who, how much and what was done, on one line when piped."""
+    lines = run_cli("alerts").stdout.splitlines()
+    assert len(lines) == 1 + len(ALERTS)
+    assert lines[0].split()[:3] == ["ID", "STARTED", "LASTED"]
+    flood = lines[3]
+    for said in (
+        "23", "2026-11-22T10:00:00Z", "1m 12s", "high", "syn-flood single-source", "203.0.113.5:443",
+        "198.51.100.7", "210,000", "98.8%", "51,23", "drop (dry-run)",
+    ):  # fmt: skip
+        assert said in flood
+    assert "open" in lines[2]
+    assert "~65,000 sources" in lines[2]
+
+
+def test_piped_table_has_no_colours_and_no_padding(run_cli: Cli) -> None:
+    """A table in a pipe has no escape sequences and no blanks at line ends."""
+    output = run_cli("alerts").stdout
+    assert "\x1b" not in output
+    assert all(line == line.rstrip() for line in output.splitlines())
+
+
+def _on_terminal(config_file: Path, width: int) -> tuple[list[str], str]:
+    """Run ``synguard alerts`` on a terminal of its own; return its lines and its standard error."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "synguard", "alerts", "--config", str(config_file)],
+        stdout=theirs, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "COLUMNS": str(width), "TERM": "xterm"},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        received = b""
+        while chunk := _read_terminal(ours):
+            received += chunk
+        _, errors = process.communicate(timeout=10)
+    os.close(ours)
+    return received.decode().splitlines(), errors
+
+
+def _read_terminal(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError as error:
+        # Linux says EIO when the last process has closed the other side.
+        if error.errno != errno.EIO:
+            raise
+        return b""
+
+
+@pytest.mark.parametrize(("width", "spared"), [(200, 0), (120, 4), (60, 5)])
+def test_table_fits_a_terminal(config_file: Path, width: int, spared: int) -> None:
+    """On a terminal no line is wider than it; what is left out is said, and what is left is whole."""
+    lines, errors = _on_terminal(config_file, width)
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+    assert max(map(len, plain)) <= width
+    assert len(re.findall("HALF-OPEN|ATTEMPTS|LASTED|PEAK SYN/S|SEVERITY", errors)) == spared
+    if width >= 120:
+        assert any("203.0.113.5:443" in line and "198.51.100.7" in line for line in plain)
+    assert any("\x1b" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--kind", "scan"], [25]),
+        (["--class", "spoofed"], [24]),
+        (["--state", "open"], [24]),
+        (["--source", "198.51.100.0/24"], [23]),
+        (["--listener", "203.0.113.5:443"], [23]),
+        (["--since", "2026-11-22T10:05Z"], [25, 24]),
+        (["--until", "2026-11-22T10:05Z"], [23]),
+        (["--sort", "id"], [23, 24, 25]),
+        (["--limit", "1"], [25]),
+        (["--since", "2026-11-23", "--state", "closed"], []),
+    ],
+)
+def test_filters(run_cli: Cli, options: list[str], expected: list[int]) -> None:
+    """Each option restricts, orders or limits; no rows is no failure."""
+    result = run_cli("alerts", "--format", "json", *options)
+    assert result.exit_code == 0
+    assert _ids(result.stdout) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--since", "yesterday"], "1h, 2d"),
+        (["--source", "300.0.0.1"], "300.0.0.1"),
+        (["--listener", "web:80"], "ADDR:PORT"),
+        (["--kind", "flood"], "syn-flood"),
+        (["--state", "ended"], "open"),
+        (["--sort", "colour"], "started_at"),
+        (["--limit", "0"], "1 or more"),
+        (["--limit", "many"], "integer"),
+        (["--format", "xml"], "jsonl"),
+        (["--follow", "--format", "json"], "--format jsonl"),
+    ],
+)
+def test_bad_options_say_what_is_allowed(run_cli: Cli, options: list[str], said: str) -> None:
+    """Bad input is exit 2 with what is allowed."""
+    result = run_cli("alerts", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_no_alerts(run_cli: Cli) -> None:
+    """An empty table says so beside standard output, and exits 0."""
+    result = run_cli("alerts", "--kind", "reflection")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "no alerts" in result.stderr
+
+
+def test_long_table_says_that_there_is_more(run_cli: Cli, database: Path) -> None:
+    """Without a limit a table stops after some rows and says so."""
+    write_history(database, *(replace(FLOOD, id=100 + number) for number in range(TABLE_ROWS)))
+    result = run_cli("alerts")
+    assert len(result.stdout.splitlines()) == 1 + TABLE_ROWS
+    assert "--limit" in result.stderr
+    assert len(run_cli("alerts", "--limit", "60").stdout.splitlines()) == 1 + TABLE_ROWS + len(ALERTS)
+
+
+def test_daemon_is_asked_when_it_runs(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """With a daemon its answer counts, and it gets the filter."""
+    result = run_cli("alerts", "--kind", "syn-flood", "--limit", "5", "--format", "json")
+    assert json.loads(result.stdout) == [alert_to_json(FLOOD)]
+    command, arguments = daemon.asked[0]
+    assert command == "alerts"
+    assert arguments["filter"] == {"kind": "syn-flood", "limit": 5, "sort": "-started_at"}
+
+
+def test_local_reads_the_file(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """``--local`` leaves a running daemon alone."""
+    assert _ids(run_cli("alerts", "--local", "--format", "json").stdout) == [25, 24, 23]
+    assert not daemon.asked
+
+
+def test_named_database_is_read(run_cli: Cli, daemon: FakeDaemon, tmp_path: Path) -> None:
+    """A history file named by hand is read, whatever runs."""
+    other = tmp_path / "other.db"
+    write_history(other, FLOOD, SCAN)
+    assert _ids(run_cli("alerts", "--database", str(other), "--format", "json").stdout) == [25, 23]
+    assert not daemon.asked
+
+
+def test_daemons_refusal_is_the_commands(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """What the daemon refuses is said, not covered by the file's answer."""
+    daemon.answers["alerts"] = SynguardError("the history is being moved")
+    result = run_cli("alerts")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "synguard: error: the history is being moved" in result.stderr
+
+
+def test_hanging_daemon_is_said_and_the_file_read(
+    run_cli: Cli, socket_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that does not answer costs a warning, not the answer."""
+    monkeypatch.setattr(client, "TIMEOUT_S", 0.05)
+    socket_path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as hanging:
+        hanging.bind(str(socket_path))
+        hanging.listen()
+        result = run_cli("alerts", "--format", "json")
+    assert result.exit_code == 0
+    assert _ids(result.stdout) == [25, 24, 23]
+    assert "did not answer" in result.stderr
+
+
+def test_no_history_yet(run_cli: Cli, database: Path) -> None:
+    """Without daemon and file the message says when there will be one."""
+    database.unlink()
+    result = run_cli("alerts")
+    assert result.exit_code == 1
+    assert "no history" in result.stderr
+
+
+def test_hostile_text_moves_no_cursor(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """Control characters in an alert are spelled out in a table."""
+    daemon.answers["alerts"] = [{**alert_to_json(FLOOD), "listener": "\x1b[2Jgone"}]
+    output = run_cli("alerts").stdout
+    assert "\x1b" not in output
+    assert r"\x1b[2Jgone" in output
+
+
+@contextmanager
+def _following(config_file: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "synguard", "alerts", "--follow", "--config", str(config_file), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def test_follow_prints_new_and_changed_alerts_until_interrupted(config_file: Path, database: Path) -> None:
+    """Following prints what there is, oldest first, then what comes and what changes; Ctrl-C ends it."""
+    with _following(config_file, "--format", "jsonl") as process:
+        assert [json.loads(_line(process))["id"] for _ in ALERTS] == [23, 24, 25]
+        write_history(database, replace(SPOOFED, severity=Severity.CRITICAL))
+        assert json.loads(_line(process)) == alert_to_json(replace(SPOOFED, severity=Severity.CRITICAL))
+        write_history(database, replace(SPOOFED, id=26))
+        assert json.loads(_line(process))["id"] == 26
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert errors == ""
+
+
+@pytest.mark.parametrize("output_format", ["table", "csv"])
+def test_follow_heads_its_columns(config_file: Path, output_format: str) -> None:
+    """Followed tables and CSV begin with their headings, and each alert is one line."""
+    with _following(config_file, "--format", output_format) as process:
+        lines = [_line(process) for _ in range(1 + len(ALERTS))]
+    assert lines[0].lower().lstrip().startswith("id")
+    assert ["23" in lines[1], "24" in lines[2], "25" in lines[3]] == [True] * 3
+
+
+def test_follow_ends_quietly_when_its_reader_leaves(config_file: Path, database: Path) -> None:
+    """A reader that has seen enough ends the command without a word."""
+    with _following(config_file, "--format", "jsonl") as process:
+        for _ in ALERTS:
+            _line(process)
+        assert process.stdout is not None
+        process.stdout.close()
+        write_history(database, replace(SPOOFED, id=26))
+        assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def _news(follower: Follower, now_s: float, **changes: Any) -> int:
+    return len(list(follower.news([{**alert_to_json(SPOOFED), **changes}], now_s)))
+
+
+def test_moving_figures_are_shown_once_a_second() -> None:
+    """A watcher sees a new severity at once, and figures that only move at most once a second."""
+    follower = Follower()
+    assert _news(follower, 0.0) == 1
+    assert _news(follower, 5.0) == 0
+    assert _news(follower, 5.0, attempts=1) == 1
+    assert _news(follower, 5.5, attempts=2) == 0
+    assert _news(follower, 5.6, attempts=2, severity="critical") == 1
+    assert _news(follower, 6.7, attempts=3, severity="critical") == 1
+
+
+@pytest.mark.root
+def test_without_permission_nobody_learns_anything(config_file: Path, database: Path) -> None:
+    """A user who may read neither socket nor file is told what to do, with exit code 3."""
+    for directory in (config_file.parent, config_file.parent.parent, config_file.parent.parent.parent):
+        directory.chmod(0o755)
+    database.parent.chmod(0o750)
+    result = subprocess.run(
+        [sys.executable, "-m", "synguard", "alerts", "--config", str(config_file)],
+        user=65534, group=65534, extra_groups=[], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (3, "")
+    assert "sudo" in result.stderr

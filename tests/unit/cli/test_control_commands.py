@@ -1,0 +1,205 @@
+"""The commands that talk to the daemon: status, block, respond."""
+
+import json
+from typing import Any
+
+import pytest
+
+from synguard.errors import UsageError
+from synguard.history.records import alert_to_json
+from tests.unit.cli.conftest import SPOOFED, Cli, FakeDaemon
+
+STATUS: dict[str, Any] = {
+    "version": "0.1.0",
+    "pid": 4242,
+    "started_at": "2026-11-22T10:00:00.000Z",
+    "uptime_s": 3720.5,
+    "respond": "dry-run",
+    "drop": "proven",
+    "interfaces": [
+        {"name": "eth1", "index": 3, "attached": True, "ingress": "xdp-native", "egress": "tc-clsact",
+         "note": None},
+        {"name": "eth2", "index": None, "attached": False, "ingress": None, "egress": None,
+         "note": "interface eth2 is not there"},
+    ],
+    "totals": {
+        "attempts": 12345, "syn_retransmits": 1, "syn_duplicates": 2, "answered": 12000,
+        "completed": 11000, "aborted": 3, "refused": 4, "dropped_by_us": 5, "fin_probes": 0,
+        "null_probes": 0, "xmas_probes": 0, "unparsed": 6, "packets": 99999,
+    },
+    "unparsed": {"not_ip": 6},
+    "listeners": [
+        {"listener": f"203.0.113.5:{port}", "closed_ports": False, "attempts": 1000 + port,
+         "answered": 1000, "completed": 900, "aborted": 0, "refused": 0, "dropped_by_us": 0,
+         "half_open_ratio": None if port else 0.5, "attempts_per_s": 12.5, "handshake_p50_ms": 1.0,
+         "handshake_p99_ms": 7.25, "allowance_ms": 50, "sources_estimated": 17}
+        for port in range(12)
+    ],
+    "sources": [
+        {"source": "198.51.100.7", "attempts": 777, "completed": 0, "targets_estimated": 1}
+    ],
+    "open_alerts": [alert_to_json(SPOOFED)],
+    "losses": {"late_reads": 3, "sources_unwatched": 0},
+    "responses": {"mode": "dry-run", "blocks": 2, "actions": 8, "refused": 1},
+    "history": {"database": "/var/lib/synguard/synguard.db", "state": "degraded", "queued": 4, "lost": 1,
+                "error": "disk I/O error", "moved_aside": None},
+}  # fmt: skip
+
+BLOCK = {
+    "response": "drop",
+    "target": "198.51.100.7",
+    "until": "2026-11-22T10:10:00.123Z",
+    "hits": 12345,
+    "reason": "seen \x1b[31mred",
+    "asked_by": "manual",
+    "alert_id": None,
+    "created_at": "2026-11-22T10:00:00.123Z",
+}
+
+
+def test_status_text(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """The text says how the probe sits, what it sees, what goes on, what was lost and what is broken."""
+    daemon.answers["status"] = STATUS
+    result = run_cli("status")
+    assert result.exit_code == 0
+    for said in (
+        "pid 4242, up 1h 2m",
+        "responding: dry-run (drop = proven), 2 blocks",
+        "xdp-native",
+        "NOT ATTACHED",
+        "interface eth2 is not there",
+        "12,345",
+        "and 2 more",
+        "7.25 ms",
+        "198.51.100.7",
+        "24: syn-flood spoofed [2001:db8::5]:443",
+        "losses: late_reads 3\n",
+        "history: degraded",
+        "4 alerts wait to be written, 1 were lost",
+        "disk I/O error",
+    ):
+        assert said in result.stdout
+
+
+def test_status_json_is_the_daemons(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """JSON is the daemon's answer, whole."""
+    daemon.answers["status"] = STATUS
+    assert json.loads(run_cli("status", "--format", "json").stdout) == STATUS
+
+
+def test_quiet_status(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """A daemon that has seen and lost nothing says so."""
+    healthy = {"database": "/x", "state": "ok", "queued": 0, "lost": 0, "error": None}
+    quiet = {"listeners": [], "sources": [], "open_alerts": [], "losses": {"late_reads": 0}}
+    daemon.answers["status"] = {**STATUS, **quiet, "history": healthy}
+    output = run_cli("status").stdout
+    assert "no open alerts" in output
+    assert "losses: none" in output
+    assert output.endswith("history: ok, /x\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["respond", "off"],
+        ["block", "list"],
+        ["block", "add", "192.0.2.1"],
+        ["block", "remove", "192.0.2.1"],
+        ["block", "clear"],
+    ],
+)
+def test_without_a_daemon(run_cli: Cli, command: list[str]) -> None:
+    """What needs a daemon says how to start one, and is exit 1."""
+    result = run_cli(*command)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "systemctl start synguard" in result.stderr
+
+
+def test_blocks_are_listed(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """The list says what is blocked, until when, by whom and why, without obeying the reason's escapes."""
+    daemon.answers["block_list"] = [BLOCK, {**BLOCK, "target": "2001:db8::/48", "alert_id": 23}]
+    lines = run_cli("block", "list").stdout.splitlines()
+    assert lines[1].split() == [
+        "198.51.100.7", "2026-11-22T10:10:00Z", "12,345", "manual", "seen", r"\x1b[31mred"
+    ]  # fmt: skip
+    assert "alert 23" in lines[2]
+    assert json.loads(run_cli("block", "list", "--format", "json").stdout)[0] == BLOCK
+
+
+def test_no_blocks(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """An empty list is no failure."""
+    daemon.answers["block_list"] = []
+    result = run_cli("block", "list")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert run_cli("block", "list", "--format", "json").stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["192.0.2.1"], {"target": "192.0.2.1/32", "ttl_s": 600.0, "reason": ""}),
+        (
+            ["2001:db8::/48", "--ttl", "1h30m", "--reason", "abuse report"],
+            {"target": "2001:db8::/48", "ttl_s": 5400.0, "reason": "abuse report"},
+        ),
+    ],
+)
+def test_block_add(run_cli: Cli, daemon: FakeDaemon, arguments: list[str], asked: dict[str, Any]) -> None:
+    """A block goes to the daemon with its duration in seconds; the answer says until when it lasts."""
+    daemon.answers["block_add"] = BLOCK
+    result = run_cli("block", "add", *arguments)
+    assert result.stdout == "blocked 198.51.100.7 until 2026-11-22T10:10:00Z\n"
+    assert daemon.asked == [("block_add", asked)]
+    assert json.loads(run_cli("block", "add", *arguments, "--format", "json").stdout) == BLOCK
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["everyone"], "198.51.100.0/24"),
+        (["192.0.2.1/24"], "did you mean 192.0.2.0/24"),
+        (["192.0.2.1", "--ttl", "soon"], "10m"),
+        (["192.0.2.1", "--ttl", "0s"], "10m"),
+        ([], "ADDR|PREFIX"),
+    ],
+)
+def test_bad_block(run_cli: Cli, daemon: FakeDaemon, arguments: list[str], said: str) -> None:
+    """A target or time that makes no sense is exit 2 with what does, and the daemon is not bothered."""
+    result = run_cli("block", "add", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not daemon.asked
+
+
+def test_protected_address(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """The daemon's refusal keeps its words and its exit code."""
+    daemon.answers["block_add"] = UsageError("192.0.2.1 is this machine's gateway, which is never blocked")
+    result = run_cli("block", "add", "192.0.2.1")
+    assert result.exit_code == 2
+    assert "synguard: error: 192.0.2.1 is this machine's gateway" in result.stderr
+
+
+def test_block_remove(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """Removing says what was removed; what is not blocked cannot be, and says where to look."""
+    daemon.answers["block_remove"] = {"removed": 1}
+    assert run_cli("block", "remove", "192.0.2.1").stdout == "unblocked 192.0.2.1/32\n"
+    daemon.answers["block_remove"] = {"removed": 0}
+    result = run_cli("block", "remove", "192.0.2.1")
+    assert result.exit_code == 1
+    assert "block list" in result.stderr
+
+
+def test_block_clear(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """Clearing says how many blocks it ended."""
+    daemon.answers["block_clear"] = {"removed": 23}
+    assert run_cli("block", "clear").stdout == "ended 23 blocks\n"
+    assert json.loads(run_cli("block", "clear", "--format", "json").stdout) == {"removed": 23}
+
+
+def test_respond(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """The mode that the daemon then has is confirmed; an unknown one is exit 2."""
+    daemon.answers["respond"] = {"mode": "enforce"}
+    assert run_cli("respond", "enforce").stdout == "responding: enforce\n"
+    assert daemon.asked == [("respond", {"mode": "enforce"})]
+    assert run_cli("respond", "ban").exit_code == 2
