@@ -85,7 +85,7 @@ def test_it_has_only_the_capabilities_it_needs(installed: Machine) -> None:
 def test_a_killed_daemon_comes_back_and_guards_again(installed: Machine) -> None:
     """After kill -9 systemd starts it anew, and no leftover of the killed one is in its way."""
     pid = status(installed)["pid"]
-    installed.run("kill", "-KILL", str(pid))
+    installed.run("systemctl", "kill", "--signal=KILL", "synguard")
     installed.poll("systemctl", "show", "--property", "NRestarts", "synguard", want="=1")
     installed.poll("systemctl", "show", "--property", "ActiveState", "synguard", want="=active")
     answer = status(installed)
