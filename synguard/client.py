@@ -84,11 +84,7 @@ def _connected(socket_path: Path) -> Iterator[socket.socket]:
 
 def _connect_error(socket_path: Path, error: OSError) -> SynguardError:
     if isinstance(error, PermissionError):
-        return UnsupportedError(
-            f"you may not talk to the daemon on {socket_path}: be root or a member of "
-            f"the group {_group_of(socket_path)!r} (`sudo usermod -aG {_group_of(socket_path)} $USER`, "
-            "then log in again)"
-        )
+        return UnsupportedError(f"you may not talk to the daemon on {socket_path}: {_way_in(socket_path)}")
     if error.errno in (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR):
         return NotRunningError(
             f"no daemon answers on {socket_path}: start it with `sudo systemctl start synguard` or "
@@ -99,8 +95,15 @@ def _connect_error(socket_path: Path, error: OSError) -> SynguardError:
     return UsageError(f"{socket_path} cannot be the control socket: {error.strerror or error}")
 
 
+def _way_in(socket_path: Path) -> str:
+    """Say what would permit the caller, as far as the caller can see whose the socket is."""
+    group = _group_of(socket_path)
+    if group == "root":
+        return "only root may, so use sudo (the daemon's log says if its group is missing)"
+    return f"be root or a member of the group {group!r} (`sudo usermod -aG {group} $USER`, then log in again)"
+
+
 def _group_of(socket_path: Path) -> str:
-    """Name the group whose members may use the socket, as far as the caller can see."""
     for path in (socket_path, socket_path.parent):
         try:
             group_id = path.stat().st_gid

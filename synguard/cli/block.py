@@ -99,4 +99,4 @@ def clear(output_format: str, config_file: Path | None, socket: str | None) -> N
     if output_format == "json":
         write_json(result)
     else:
-        write(f"ended {result['removed']} blocks")
+        write(f"blocks ended: {result['removed']}")

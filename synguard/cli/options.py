@@ -12,6 +12,7 @@ import click
 
 from synguard.config import Settings, load
 from synguard.errors import UsageError
+from synguard.model import source_text
 from synguard.timespec import parse_duration, parse_time
 
 config_option = click.option(
@@ -53,7 +54,7 @@ class _Parsed(click.ParamType[Any]):
 
 def _target(text: str) -> str:
     try:
-        return str(ip_network(text))
+        return source_text(ip_network(text))
     except ValueError as error:
         if "host bits" in str(error):
             hint = f"did you mean {ip_network(text, strict=False)}?"

@@ -1,6 +1,7 @@
 """The control client against daemons that are absent, forbidden, mute or talk nonsense."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from synguard import client
 from synguard.client import NotAnsweringError, NotRunningError, daemon_pid, request
 from synguard.errors import UsageError
+from tests.unit.public import public_directory
 
 
 @contextmanager
@@ -120,23 +122,26 @@ def test_too_long_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-def test_forbidden_socket_names_the_group(path: Path) -> None:
-    """A caller outside the group is told which group it needs, with exit code 3's error."""
+@pytest.mark.parametrize(
+    ("group", "said"), [("daemon", "member of the group 'daemon'"), ("root", "only root may, so use sudo")]
+)
+def test_forbidden_socket_says_the_way_in(group: str, said: str) -> None:
+    """A caller outside the group is told which group it needs, or that there is none but root."""
     code = (
         "import sys; from pathlib import Path; from synguard.client import request\n"
         "from synguard.errors import UnsupportedError\n"
         "try: request(Path(sys.argv[1]), 'status')\n"
         "except UnsupportedError as error: print(error)"
     )
-    with socket.socket(socket.AF_UNIX) as listening:
+    with public_directory() as directory, socket.socket(socket.AF_UNIX) as listening:
+        path = directory / "control.sock"
         listening.bind(str(path))
         listening.listen()
-        path.chmod(0o600)
-        for directory in (path.parent, path.parent.parent, path.parent.parent.parent):
-            directory.chmod(0o755)
+        path.chmod(0o660)
+        shutil.chown(path, group=group)
         result = subprocess.run(
             [sys.executable, "-c", code, str(path)],
             user=65534, group=65534, extra_groups=[], text=True, capture_output=True, check=True,
             cwd=Path(client.__file__).parents[1],
         )  # fmt: skip
-    assert "member of the group 'root'" in result.stdout
+    assert said in result.stdout

@@ -25,6 +25,7 @@ from synguard.errors import SynguardError
 from synguard.history.records import alert_to_json
 from synguard.model import Severity
 from tests.unit.cli.conftest import ALERTS, FLOOD, SCAN, SPOOFED, Cli, FakeDaemon, write_history
+from tests.unit.public import public_directory
 
 
 def _ids(output: str) -> list[int]:
@@ -304,15 +305,16 @@ def test_moving_figures_are_shown_once_a_second() -> None:
 
 
 @pytest.mark.root
-def test_without_permission_nobody_learns_anything(config_file: Path, database: Path) -> None:
+def test_without_permission_nobody_learns_anything() -> None:
     """A user who may read neither socket nor file is told what to do, with exit code 3."""
-    for directory in (config_file.parent, config_file.parent.parent, config_file.parent.parent.parent):
-        directory.chmod(0o755)
-    database.parent.chmod(0o750)
-    result = subprocess.run(
-        [sys.executable, "-m", "synguard", "alerts", "--config", str(config_file)],
-        user=65534, group=65534, extra_groups=[], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
+    with public_directory() as directory:
+        database = directory / "state" / "synguard.db"
+        write_history(database, *ALERTS)
+        database.parent.chmod(0o750)
+        result = subprocess.run(
+            [sys.executable, "-m", "synguard", "alerts", "--local", "--database", str(database)],
+            user=65534, group=65534, extra_groups=[], capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
     assert (result.returncode, result.stdout) == (3, "")
     assert "sudo" in result.stderr

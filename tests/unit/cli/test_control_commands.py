@@ -138,7 +138,7 @@ def test_no_blocks(run_cli: Cli, daemon: FakeDaemon) -> None:
 @pytest.mark.parametrize(
     ("arguments", "asked"),
     [
-        (["192.0.2.1"], {"target": "192.0.2.1/32", "ttl_s": 600.0, "reason": ""}),
+        (["192.0.2.1"], {"target": "192.0.2.1", "ttl_s": 600.0, "reason": ""}),
         (
             ["2001:db8::/48", "--ttl", "1h30m", "--reason", "abuse report"],
             {"target": "2001:db8::/48", "ttl_s": 5400.0, "reason": "abuse report"},
@@ -183,7 +183,7 @@ def test_protected_address(run_cli: Cli, daemon: FakeDaemon) -> None:
 def test_block_remove(run_cli: Cli, daemon: FakeDaemon) -> None:
     """Removing says what was removed; what is not blocked cannot be, and says where to look."""
     daemon.answers["block_remove"] = {"removed": 1}
-    assert run_cli("block", "remove", "192.0.2.1").stdout == "unblocked 192.0.2.1/32\n"
+    assert run_cli("block", "remove", "192.0.2.1").stdout == "unblocked 192.0.2.1\n"
     daemon.answers["block_remove"] = {"removed": 0}
     result = run_cli("block", "remove", "192.0.2.1")
     assert result.exit_code == 1
@@ -193,7 +193,7 @@ def test_block_remove(run_cli: Cli, daemon: FakeDaemon) -> None:
 def test_block_clear(run_cli: Cli, daemon: FakeDaemon) -> None:
     """Clearing says how many blocks it ended."""
     daemon.answers["block_clear"] = {"removed": 23}
-    assert run_cli("block", "clear").stdout == "ended 23 blocks\n"
+    assert run_cli("block", "clear").stdout == "blocks ended: 23\n"
     assert json.loads(run_cli("block", "clear", "--format", "json").stdout) == {"removed": 23}
 
 
