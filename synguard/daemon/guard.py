@@ -10,7 +10,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from synguard.errors import SynguardError, UnsupportedError
-from synguard.probe import attach
+from synguard.probe import attach, interfaces
 from synguard.probe.claim import Claim
 from synguard.probe.probe import Probe
 
@@ -53,18 +53,18 @@ class Guard:
         present = []
         for guarded in self._interfaces:
             try:
-                present.append(attach.find_interface(guarded.name))
+                present.append(interfaces.find_interface(guarded.name))
             except UnsupportedError:
                 raise
             except SynguardError as error:
                 self._miss(guarded, str(error))
-        attach.check_together(present)
+        interfaces.check_together(present)
         for guarded in self._interfaces:
             if guarded.problem is None:
                 self._attach(guarded, probe)
 
     def _attach(self, guarded: GuardedInterface, probe: Probe) -> None:
-        interface = attach.find_interface(guarded.name)
+        interface = interfaces.find_interface(guarded.name)
         guarded.attachment = attach.attach(interface, probe.programs, self._xdp_mode, guarded.claim)
         guarded.problem = None
         self._log.info(

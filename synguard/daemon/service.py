@@ -18,7 +18,7 @@ from synguard.detect import Detector, Thresholds
 from synguard.errors import UnsupportedError
 from synguard.history.store import HistoryStore
 from synguard.observe import log as observe_log
-from synguard.probe.attach import default_route_interfaces
+from synguard.probe.interfaces import default_route_interfaces
 from synguard.probe.probe import Probe
 from synguard.respond import protected
 from synguard.respond.blocks import Blocks

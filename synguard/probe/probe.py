@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synguard.probe import layout
-from synguard.probe.attach import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
+from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.syscall import BpfMap, map_memlock_bytes
 
 SOURCE = Path(__file__).parent / "bpf" / "probe.c"

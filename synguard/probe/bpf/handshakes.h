@@ -9,7 +9,7 @@
 #define DUPLICATE_TICKS 191 /* 200 ms */
 #define RETRANSMITS_MAX 10
 #define EARLY_DATA_MAX 65535 /* data that TCP Fast Open may send before the handshake completes */
-#define SYN_PAYLOAD_MAX 1460
+#define SYN_PAYLOAD_MAX 65535 /* jumbo frames carry more than an Ethernet segment */
 #define COHORT_BITS 12
 
 enum handshake_phase {
@@ -168,6 +168,13 @@ static __always_inline int take_slot(struct handshake_bucket *bucket, u16 finger
 	return best_rank < LISTENER_COHORTS << (LISTENER_COHORT_SHIFT - TICK_SHIFT);
 }
 
+/* A copy that counts as an attempt may be refused or aborted like the one before it. */
+static __always_inline void reopen_slot(struct handshake_bucket *bucket, int slot, u64 now_ns, u8 flags)
+{
+	bucket->cohort_phase[slot] = (now_ns >> LISTENER_COHORT_SHIFT) << 4 | PHASE_SYN_SEEN;
+	bucket->flags[slot] = (bucket->flags[slot] & (SLOT_RETRANSMITS | SLOT_DUPLICATED)) | flags;
+}
+
 static __always_inline int record_syn(struct handshake_bucket *bucket, u16 fingerprint, u32 isn, u64 now_ns,
 				      u8 flags, struct handshake *handshake)
 {
@@ -175,10 +182,13 @@ static __always_inline int record_syn(struct handshake_bucket *bucket, u16 finge
 
 	bpf_spin_lock(&bucket->lock);
 	slot = find_attempt(bucket, fingerprint, isn);
-	if (slot < BUCKET_SLOTS)
+	if (slot < BUCKET_SLOTS) {
 		verdict = repeat_syn(bucket, slot, now_ns >> TICK_SHIFT);
-	else
+		if (verdict == SYN_REPEATED && slot_phase(bucket, slot) == PHASE_ENDED)
+			reopen_slot(bucket, slot, now_ns, flags);
+	} else {
 		handshake->overwritten = take_slot(bucket, fingerprint, isn, now_ns, flags);
+	}
 	bpf_spin_unlock(&bucket->lock);
 	return verdict;
 }
@@ -192,17 +202,24 @@ static __always_inline void read_slot(struct handshake_bucket *bucket, int slot,
 	handshake->answer_ticks = (u16)(now_ns >> TICK_SHIFT) - bucket->answered_tick[slot];
 }
 
-/* The attempt that `acknowledged` answers, in one of the phases of the mask: with what its SYN carried. */
+/* The attempt that `acknowledged` answers, in one of the phases of the mask: the nearest ISN before it, for
+ * the SYN may have carried data.
+ */
 static __always_inline int find_acknowledged(struct handshake_bucket *bucket, u16 fingerprint, u32 acknowledged,
 					     u32 phases)
 {
+	u32 nearest = SYN_PAYLOAD_MAX + 1, distance;
 	int found = BUCKET_SLOTS;
 
 #pragma unroll
-	for (int slot = 0; slot < BUCKET_SLOTS; slot++)
+	for (int slot = 0; slot < BUCKET_SLOTS; slot++) {
+		distance = acknowledged - bucket->client_isn[slot] - 1;
 		if (bucket->fingerprint[slot] == fingerprint && phases & 1 << slot_phase(bucket, slot) &&
-		    acknowledged - bucket->client_isn[slot] - 1 <= SYN_PAYLOAD_MAX)
+		    distance < nearest) {
+			nearest = distance;
 			found = slot;
+		}
+	}
 	return found;
 }
 

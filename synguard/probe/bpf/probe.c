@@ -312,7 +312,8 @@ int synguard_egress(struct __sk_buff *skb)
 	if (parse_skb(skb, &packet) != PARSED_TCP)
 		return TC_ACT_UNSPEC;
 	kind = packet.flags & (TCP_SYN | TCP_RST | TCP_FIN | TCP_ACK);
-	if (kind != (TCP_SYN | TCP_ACK) && !(kind & TCP_RST))
+	/* A RST that refuses a SYN acknowledges it. */
+	if (kind != (TCP_SYN | TCP_ACK) && kind != (TCP_RST | TCP_ACK))
 		return TC_ACT_UNSPEC;
 	turn_round(&packet);
 	if (kind & TCP_RST)

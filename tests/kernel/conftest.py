@@ -1,0 +1,71 @@
+"""One loaded probe for the whole tier, and wires through it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from synguard.probe.programs import TC_INGRESS_PROGRAM, XDP_PROGRAM
+from synguard.probe.probe import Probe
+from tests.kernel.wire import Wire
+
+#: The hashes' secret is fixed here, so that a test which fails fails again.
+SECRET = (0x0706050403020100, 0x0F0E0D0C0B0A0908)
+#: Each test begins so much later than the one before: nothing of that is in any ring any more.
+TEST_SPAN_NS = 200 * 10**9
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def probe() -> Iterator[Probe]:
+    """Yield the probe at its default sizes."""
+    loaded = Probe.load(max_sources=8192, max_listeners=512, max_blocks=4096, ipv6_prefix_length=64)
+    loaded._secret = SECRET
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture
+def make_wire(probe: Probe) -> Iterator[Callable[[str, int], Wire]]:
+    """Return what makes a wire through an ingress program, of an IP version."""
+
+    def make(program: str, version: int) -> Wire:
+        number = next(_numbers)
+        return Wire(probe, program, version, number, number * TEST_SPAN_NS)
+
+    yield make
+    probe.set_block_lengths(())
+    probe.set_clock(0)
+
+
+@pytest.fixture(params=[4, 6], ids=["IPv4", "IPv6"])
+def version(request: pytest.FixtureRequest) -> int:
+    """Return the IP version."""
+    return int(request.param)
+
+
+@pytest.fixture(params=[XDP_PROGRAM, TC_INGRESS_PROGRAM], ids=["xdp", "tc"])
+def wire(make_wire: Callable[[str, int], Wire], version: int, request: pytest.FixtureRequest) -> Wire:
+    """Return a wire for each ingress program and each IP version."""
+    return make_wire(str(request.param), version)
+
+
+@pytest.fixture
+def xdp_wire(make_wire: Callable[[str, int], Wire], version: int) -> Wire:
+    """Return a wire through XDP for each IP version: for what does not depend on how frames arrive."""
+    return make_wire(XDP_PROGRAM, version)
+
+
+@pytest.fixture
+def ipv4_wire(make_wire: Callable[[str, int], Wire]) -> Wire:
+    """Return a wire through XDP for IPv4 alone."""
+    return make_wire(XDP_PROGRAM, 4)
+
+
+@pytest.fixture
+def ipv6_wire(make_wire: Callable[[str, int], Wire]) -> Wire:
+    """Return a wire through XDP for IPv6 alone."""
+    return make_wire(XDP_PROGRAM, 6)

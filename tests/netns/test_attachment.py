@@ -1,0 +1,237 @@
+"""The probe on its interface: beside other people's programs, on links that come and go, once each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyroute2 import IPRoute
+
+from bench.enter import child_environment, command_in
+from bench.guard import Guard, synguard_command
+from bench.links import attach_xdp
+from bench.namespaces import Topology, run_in, wait_until
+from synguard.probe.compiler import LoadedObject, ProgramType, load_object
+
+from .conftest import OpenListener, ShakeHands, StartDaemon
+
+pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
+
+FOREIGN = """
+#include <uapi/linux/bpf.h>
+int somebody_elses(struct xdp_md *frame) { return XDP_PASS; }
+int their_filter(struct __sk_buff *skb) { return -1; }
+"""
+
+
+def in_server(topology: Topology, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command in the server's namespace and return what it printed."""
+    return subprocess.run(
+        command_in(topology.server.namespace, list(argv)),
+        check=check,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=child_environment(),
+    )
+
+
+def attached(topology: Topology) -> str:
+    """Return what ip and tc say of the server's interface."""
+    interface = topology.server.interface
+    return "\n".join(
+        in_server(topology, *argv).stdout
+        for argv in (
+            ["ip", "-details", "link", "show", "dev", interface],
+            ["tc", "qdisc", "show", "dev", interface],
+            ["tc", "filter", "show", "dev", interface, "egress"],
+            ["tc", "filter", "show", "dev", interface, "ingress"],
+        )
+    )
+
+
+def of_interface(guard: Guard) -> dict[str, object]:
+    """Return what ``synguard status`` says of the one interface."""
+    (interface,) = guard.status()["interfaces"]
+    described: dict[str, object] = interface
+    return described
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedObject]:
+    """Load programs that are not synguard's."""
+    source = tmp_path_factory.mktemp("foreign") / "foreign.c"
+    source.write_text(FOREIGN)
+    programs = {"somebody_elses": ProgramType.XDP, "their_filter": ProgramType.SCHED_CLS}
+    loaded = load_object(source, programs)
+    yield loaded
+    loaded.close()
+
+
+def test_a_stopped_daemon_leaves_the_interface_as_it_was(
+    topology: Topology, start_daemon: StartDaemon
+) -> None:
+    """After SIGTERM no program, filter, qdisc or claim of ours is left."""
+    before = attached(topology)
+    guard = start_daemon()
+    assert of_interface(guard)["ingress"] == "xdp-native"
+    assert of_interface(guard)["egress"] == "tc-clsact"
+    assert "synguard_xdp" in attached(topology)
+    assert guard.stop() == 0
+    assert attached(topology) == before
+
+
+def test_somebody_elses_xdp_program_stays_and_we_observe(
+    topology: Topology,
+    foreign: LoadedObject,
+    open_listener: OpenListener,
+    shake_hands_from_client: ShakeHands,
+    start_daemon: StartDaemon,
+) -> None:
+    """Where XDP is taken, tc counts instead, status says so, and their program is not touched."""
+    server = topology.server
+    attach_xdp(server.namespace, server.interface, foreign.programs["somebody_elses"])
+    before = attached(topology)
+    open_listener(str(server.ipv4.ip), 8080)
+    guard = start_daemon()
+    described = of_interface(guard)
+    assert described["ingress"] == "tc-ingress"
+    assert "somebody else's XDP program (somebody_elses" in str(described["note"])
+    shake_hands_from_client(str(server.ipv4.ip), 8080, 23)
+    wait_until(lambda: guard.status()["totals"]["completed"] == 23, "23 completions")
+    assert guard.stop() == 0
+    assert "somebody_elses" in before
+    assert attached(topology) == before
+
+
+def test_other_peoples_qdiscs_and_filters_stay(
+    topology: Topology, foreign: LoadedObject, start_daemon: StartDaemon
+) -> None:
+    """A clsact qdisc with filters that were there before us is there after us, unchanged."""
+
+    def add_filters() -> None:
+        with IPRoute() as route:
+            (index,) = route.link_lookup(ifname=topology.server.interface)
+            route.tc("add", "clsact", index)
+            for parent in ("ffff:fff2", "ffff:fff3"):
+                fd = foreign.programs["their_filter"]
+                route.tc(
+                    "add-filter", "bpf", index, ":1", fd=fd, name="theirs", parent=parent, prio=1,
+                    direct_action=True,
+                )  # fmt: skip
+
+    run_in(topology.server, add_filters)
+    before = attached(topology)
+    assert before.count("theirs") == 2
+    guard = start_daemon()
+    assert "synguard_egress" in attached(topology)
+    assert guard.stop() == 0
+    assert attached(topology) == before
+
+
+def test_a_second_daemon_is_refused_with_the_first_ones_pid(
+    topology: Topology, start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    """Two daemons on one interface would undo each other's work."""
+    guard = start_daemon()
+    second = in_server(
+        topology,
+        *synguard_command("run", "--interface", topology.server.interface),
+        *("--socket", str(tmp_path / "second.sock"), "--database", str(tmp_path / "second.db")),
+        check=False,
+    )
+    assert second.returncode == 1
+    assert str(guard.pid) in second.stderr
+    assert of_interface(guard)["attached"] is True
+
+
+def test_a_killed_daemon_blocks_no_start_and_leaves_nothing_in_the_end(
+    topology: Topology, start_daemon: StartDaemon
+) -> None:
+    """The next daemon takes over what a killed one left, and takes it away when it stops."""
+    before = attached(topology)
+    guard = start_daemon()
+    os.kill(guard.pid, signal.SIGKILL)
+    guard.stop()
+    assert "synguard_xdp" in attached(topology)
+    second = start_daemon()
+    assert of_interface(second)["ingress"] == "xdp-native"
+    assert second.stop() == 0
+    assert attached(topology) == before
+
+
+def test_detach_removes_what_a_killed_daemon_left(topology: Topology, start_daemon: StartDaemon) -> None:
+    """``synguard detach`` cleans up without a daemon, and refuses while one runs."""
+    before = attached(topology)
+    guard = start_daemon()
+    refused = in_server(topology, *synguard_command("detach"), check=False)
+    assert refused.returncode == 1
+    assert str(guard.pid) in refused.stderr
+    os.kill(guard.pid, signal.SIGKILL)
+    guard.stop()
+    removed = in_server(topology, *synguard_command("detach"))
+    assert "XDP" in removed.stdout
+    assert attached(topology) == before
+
+
+def test_an_interface_that_vanishes_is_guarded_again_when_it_comes_back(
+    topology: Topology, start_daemon: StartDaemon
+) -> None:
+    """A link that is renamed away is reported missing, and attached when its name is back."""
+    interface = topology.server.interface
+    guard = start_daemon()
+    for name, new_name in ((interface, "elsewhere"), ("elsewhere", interface)):
+        in_server(topology, "ip", "link", "set", "dev", name, "down")
+        in_server(topology, "ip", "link", "set", "dev", name, "name", new_name)
+        present = new_name == interface
+        wait_until(lambda present=present: of_interface(guard)["attached"] is present, "the change", 10.0)  # type: ignore[misc]
+        if not present:
+            assert "not there" in str(of_interface(guard)["note"])
+    assert guard.named("interface.missing")
+    assert "synguard_xdp" in attached(topology)
+
+
+def test_a_missing_interface_is_waited_for(topology: Topology, start_daemon: StartDaemon) -> None:
+    """A daemon that starts before its interface says so, and guards it once it is there."""
+    guard = start_daemon(settings={"probe": {"interfaces": ["net0"]}})
+    assert of_interface(guard)["attached"] is True
+    interface = topology.server.interface
+    in_server(topology, "ip", "link", "set", "dev", interface, "down")
+    in_server(topology, "ip", "link", "set", "dev", interface, "name", "later")
+    assert guard.stop() == 0
+    late = start_daemon()
+    assert of_interface(late)["attached"] is False
+    in_server(topology, "ip", "link", "set", "dev", "later", "name", interface)
+    wait_until(lambda: of_interface(late)["attached"] is True, "the attachment", 10.0)
+
+
+def test_a_probe_that_somebody_removes_is_put_back(topology: Topology, start_daemon: StartDaemon) -> None:
+    """A silent probe looks exactly like safety, so it is noticed, logged and mended."""
+    guard = start_daemon()
+    in_server(topology, "ip", "link", "set", "dev", topology.server.interface, "xdp", "off")
+    guard.wait_for(lambda: bool(guard.named("probe.detached")), "noticing", 10.0)
+    wait_until(lambda: "synguard_xdp" in attached(topology), "the mending", 10.0)
+
+
+def test_a_bridge_and_its_port_together_are_refused(topology: Topology, tmp_path: Path) -> None:
+    """Guarding both would count each packet twice."""
+    for argv in (
+        ["ip", "link", "add", "br0", "type", "bridge"],
+        ["ip", "link", "add", "port0", "type", "veth", "peer", "name", "far0"],
+        ["ip", "link", "set", "port0", "master", "br0"],
+    ):
+        in_server(topology, *argv)
+    refused = in_server(
+        topology,
+        *synguard_command("run", "--interface", "br0", "--interface", "port0"),
+        *("--socket", str(tmp_path / "c.sock"), "--database", str(tmp_path / "h.db")),
+        check=False,
+    )
+    assert refused.returncode == 3
+    assert "br0" in refused.stderr
+    assert "port0" in refused.stderr
+    assert "synguard_xdp" not in in_server(topology, "ip", "-details", "link").stdout
