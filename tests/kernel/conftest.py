@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from synguard.probe.programs import TC_INGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.probe import Probe
+from synguard.probe.programs import TC_INGRESS_PROGRAM, XDP_PROGRAM
 from tests.kernel.wire import Wire
 
 #: The hashes' secret is fixed here, so that a test which fails fails again.

@@ -1,4 +1,4 @@
-"""What the packet vectors speak: connections, the segments of their handshakes, and the probe's answers to them."""
+"""What the packet vectors speak: connections, the segments of their handshakes, and what the probe counts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from scapy.packet import Packet, Raw
 
 from synguard.model import Address, Listener, ListenerReading, Network, SourceReading
 from synguard.probe import layout
-from synguard.probe.programs import TC_EGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.probe import Probe
+from synguard.probe.programs import TC_EGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.reader import ProbeReader
 from synguard.probe.syscall import test_run as run_program
 
@@ -145,7 +145,7 @@ class Wire:
         """Return an address that no other client of any test has; an IPv6 one has a /64 of its own."""
         self._clients += 1
         if self.version == 4:
-            return IPv4Address("100.64.0.0") + (self._number % 64 << 16) + self._clients
+            return IPv4Address("100.64.0.0") + (self._number % 1024 << 12) + self._clients
         return IPv6Address("2001:db8::1") + ((self._number << 16) + self._clients << 64)
 
     def connection(self, **changes: object) -> Connection:
@@ -155,7 +155,7 @@ class Wire:
         return replace(Connection(self.client(), port, self.server, 443, *numbers), **changes)  # type: ignore[arg-type]
 
     def deliver(self, frame: bytes | Packet) -> str:
-        """Give a frame to the ingress program; return ``pass`` or ``drop``, of which one must be the answer."""
+        """Give a frame to the ingress program; return ``pass`` or ``drop``: nothing else is an answer."""
         answer = run_program(self._ingress_fd, bytes(frame)).return_value
         if self._is_xdp and answer == _XDP_DROP:
             return "drop"
@@ -226,7 +226,7 @@ class Wire:
         return reading
 
     def flood(self, connection: Connection, sources: Iterable[int]) -> None:
-        """Deliver one bare SYN of each IPv4 source, given as a number, fast: nothing but the source differs."""
+        """Deliver a bare SYN from each IPv4 source, given as a number, fast: all else stays the same."""
         frame = bytearray(connection.frame(connection.segment("S", options=())))
         for source in sources:
             struct.pack_into("!I", frame, 26, source)
