@@ -125,7 +125,7 @@ def test_a_source_inside_a_listeners_flood_is_no_second_alert() -> None:
 
 def test_a_live_user_in_a_flood_is_never_named() -> None:
     """An address that completes what it asks is no top source of a flood."""
-    _, _, played = only_alert(flood(5000, 1000), crowd(50, watched=NAT), until_ms=6000)
+    _, _, played = only_alert(flood(5000, 1000), crowd(100, rtt_ms=300, watched=NAT), until_ms=6000)
     named = {top.source for _, alert in played.updated() for top in alert.top_sources}
     assert named == set()
 

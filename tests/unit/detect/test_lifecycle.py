@@ -63,6 +63,19 @@ def test_an_alert_found_early_lasts_until_it_can_be_judged_surely() -> None:
     assert (len(played.opened()), len(played.closed())) == (1, 1)
 
 
+def test_a_short_flood_is_one_alert_under_a_short_closing_time() -> None:
+    """200 ms of flood, found after 100 ms and surely seen only after a second, is not found twice."""
+    nearby = crowd(200, rtt_ms=1, sources=20)
+    thresholds = Thresholds(close_after_s=0.5)
+    assert len(world(nearby, single(10_000, 3000, 3200), thresholds=thresholds).run(12_000).opened()) == 1
+
+
+def test_a_source_that_joins_a_flood_after_its_pause_is_no_second_alert() -> None:
+    """A flood that has come back is as open as it was before: what joins it is part of it."""
+    played = world(flood(5000, 1000, 3000), flood(5000, 9000), single(300, 12_000)).run(17_000)
+    assert len(played.opened()) == 1
+
+
 def test_gaps_of_five_seconds_do_not_split_an_alert() -> None:
     """A flood of a second every six seconds, for a minute, is one alert."""
     pulses = [flood(5000, at_ms, at_ms + 1000) for at_ms in range(1000, 61_000, 6000)]
