@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,18 @@ def _is_gone(program_id: int) -> bool:
     return False
 
 
+def _folder_prefix(pid: int | str) -> str:
+    return f"synguard-demo-{pid}-"
+
+
+def _remove_stale_folders() -> None:
+    """Remove the folders of demonstrations that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(_folder_prefix("*") + "*"):
+        pid = folder.name.split("-")[2]
+        if folder.stat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _leftovers(folder: Path, programs: set[int]) -> Iterator[str]:
     yield from (f"namespace {name}" for name in namespaces_of(os.getpid()))
     if folder.exists():
@@ -116,7 +129,8 @@ def _leftovers(folder: Path, programs: set[int]) -> Iterator[str]:
 
 def _perform(tell: Teller) -> tuple[list[PhaseFigures], list[str]]:
     """Play the whole story; return its figures and what was not as it should be, in words."""
-    with tempfile.TemporaryDirectory(prefix="synguard-demo-") as name:
+    _remove_stale_folders()
+    with tempfile.TemporaryDirectory(prefix=_folder_prefix(os.getpid())) as name:
         folder = Path(name)
         with Topology(phases.SERVER_SYSCTLS) as topology, FloodGenerator.between(topology) as generator:
             tell("set-up: server, client and attacker behind a switch; tcp_syncookies=0 at the server")

@@ -1,8 +1,9 @@
 """The demo's phases: what runs in each, and the figures that come out.
 
-Two phases need no daemon of their own. In ``baseline`` the daemon of ``control`` is watching already, learns
-how long handshakes take here, and must stay silent. ``after`` begins as soon as the last flood is over, while
-its alert is still closing.
+Two daemons run, one after the other. The first, in ``off``, sees ``baseline``, in which it learns how long
+handshakes take here and must stay silent, and ``control``. The second, in ``enforce`` with
+``drop = "always"``, sees the rest; ``after`` begins as soon as the last flood is over, while its alert is
+still closing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bench.chronicle import Chronicle
 from bench.clients import Connection, GoodClient
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import ANY_IPV4, FloodPlan, FloodReport
-from bench.guard import Guard, Setting, programs_held_by
+from bench.guard import Guard, LogEvent, Setting, programs_held_by
 from bench.listener import listen
 from bench.namespaces import SILENT_IPV4, Topology, wait_until
 from synguard.errors import SynguardError
@@ -30,12 +31,11 @@ CONNECTS_PER_S = 80.0
 #: Connections attempted in a phase without a flood, and their pace.
 QUIET_CONNECTS = 220
 QUIET_CONNECTS_PER_S = 110.0
-#: The daemon learns how long handshakes take here from this many, over at least this long.
-LEARNING_CONNECTS = 100
+#: The daemon learns how long handshakes take here from this long a time's connections, about 100.
 LEARNING_S = 1.25
 
 FLOOD_SYN_PER_S = 60_000.0
-FLOOD_S = 4.2
+FLOOD_S = 4.05
 #: The server's queues. At 60,000 SYN/s they are full after half a second, several times what the daemon
 #: needs to act, and a tenth of the flood. tcp_max_syn_backlog is far above, or the kernel would
 #: turn strangers away from three quarters of that on.
@@ -46,7 +46,7 @@ SERVER_SYSCTLS = {
     "ipv4/tcp_max_syn_backlog": 8 * QUEUE_ENTRIES,
 }
 
-CLOSE_AFTER_S = 0.5
+CLOSE_AFTER_S = 1.0
 _CLOSE_TIMEOUT_S = 10.0
 _QUIET_TIMEOUT_S = 15.0
 
@@ -71,28 +71,40 @@ class PhaseFigures(msgspec.Struct, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Flooded:
-    """A phase with a daemon and a flood."""
+    """A phase with a flood."""
 
     name: str
-    respond: str
     source: str
     #: What the phase shows, for the person who watches.
     purpose: str
 
 
-CONTROL = Flooded("control", "off", str(SILENT_IPV4), "one flooding address; the daemon only watches")
-SINGLE_SOURCE = Flooded("single-source", "enforce", str(SILENT_IPV4), "the same flood; the daemon may drop")
-SPOOFED = Flooded(
-    "spoofed", "enforce", str(ANY_IPV4), "every SYN claims another source; nothing may answer that yet"
-)
+CONTROL = Flooded("control", str(SILENT_IPV4), "one flooding address; the daemon only watches")
+SINGLE_SOURCE = Flooded("single-source", str(SILENT_IPV4), "the same flood; the daemon may drop")
+SPOOFED = Flooded("spoofed", str(ANY_IPV4), "every SYN claims another source; nothing answers that yet")
 
 
-@dataclass(frozen=True, slots=True)
 class Watch:
-    """A running daemon and what its log tells."""
+    """A running daemon, and what its log tells of the flood that plays."""
 
-    guard: Guard
-    chronicle: Chronicle
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self.chronicle = Chronicle(tell)
+        self.guard: Guard
+        self._dropped_before = 0
+
+    def heard(self, event: LogEvent) -> None:
+        """Take in one event of the daemon's log."""
+        self.chronicle.heard(event)
+
+    def next_flood(self) -> None:
+        """Follow another flood: what came before is told and done."""
+        self._dropped_before += self.dropped()
+        self.chronicle = Chronicle(self._tell)
+
+    def dropped(self) -> int:
+        """Return how many SYNs the daemon dropped since this flood began."""
+        return int(self.guard.status()["totals"]["dropped_by_us"]) - self._dropped_before
 
 
 class Stage:
@@ -121,48 +133,48 @@ class Stage:
 
     def play(self) -> Iterator[PhaseFigures]:
         """Play all phases; yield the figures of each."""
-        with self._watching(CONTROL) as watch:
+        with self._watching("off") as watch:
             self._tell("== baseline: the good client alone")
             yield self._quiet("baseline")
             if watch.chronicle.has_alerts:
                 self.faults.append("baseline: no alert")
             yield self._settled(*self._flood(CONTROL, watch), watch)
-        with self._watching(SINGLE_SOURCE) as watch:
-            self._learn()
-            yield self._settled(*self._flood(SINGLE_SOURCE, watch), watch)
-            if watch.chronicle.blocked - {SINGLE_SOURCE.source}:
-                self.faults.append("single-source: nobody but the flooding address is blocked")
-        with self._watching(SPOOFED) as watch:
-            self._learn()
+        with self._watching("enforce") as watch:
+            yield self._settled(*self._flood(SINGLE_SOURCE, watch, LEARNING_S), watch)
+            self._check_blocks(SINGLE_SOURCE, watch, {SINGLE_SOURCE.source})
+            watch.next_flood()
             flooded = self._flood(SPOOFED, watch)
             self._tell("== after: the good client alone again")
             after = self._quiet("after")
             yield self._settled(*flooded, watch)
-            if watch.chronicle.blocked:
-                self.faults.append("spoofed: nobody is blocked")
+            self._check_blocks(SPOOFED, watch, set())
         yield after
 
+    def _check_blocks(self, phase: Flooded, watch: Watch, allowed: set[str]) -> None:
+        for source in sorted(watch.chronicle.blocked - allowed):
+            self.faults.append(f"{phase.name}: {source} is not blocked")
+
     @contextlib.contextmanager
-    def _watching(self, phase: Flooded) -> Iterator[Watch]:
-        """Run a daemon in the phase's mode while the block lasts, and look at what it leaves behind."""
-        chronicle = Chronicle(self._tell)
+    def _watching(self, respond: str) -> Iterator[Watch]:
+        """Run a daemon in that mode while the block lasts, and look at what it leaves behind."""
+        watch = Watch(self._tell)
         settings: dict[str, dict[str, Setting]] = {
             "detect": {"close_after_s": CLOSE_AFTER_S},
             "respond": {"drop": "always"},
         }
-        self._tell(f"daemon: starting, --respond {phase.respond}")
+        self._tell(f"daemon: starting, --respond {respond}")
         server = self._topology.server
-        with Guard(server, self._folder, phase.respond, settings, chronicle.heard) as guard:
-            guard.wait_until_ready()
-            self.programs |= programs_held_by(guard.pid)
-            yield Watch(guard, chronicle)
-            exit_code = guard.stop()
+        with Guard(server, self._folder, respond, settings, watch.heard) as watch.guard:
+            watch.guard.wait_until_ready()
+            self.programs |= programs_held_by(watch.guard.pid)
+            yield watch
+            exit_code = watch.guard.stop()
         if exit_code != 0:
-            self.faults.append(f"{phase.name}: the daemon stops with exit code 0, not {exit_code}")
+            self.faults.append(f"the daemon in {respond} stops with exit code 0, not {exit_code}")
         if links.read_link(server.namespace, server.interface).xdp_attached:
-            self.faults.append(f"{phase.name}: no XDP program is left")
+            self.faults.append(f"the daemon in {respond} leaves no XDP program")
         if "clsact" in links.qdisc_kinds(server.namespace, server.interface):
-            self.faults.append(f"{phase.name}: no clsact qdisc is left")
+            self.faults.append(f"the daemon in {respond} leaves no clsact qdisc")
 
     @contextlib.contextmanager
     def _connecting(self, connects_per_s: float) -> Iterator[GoodClient]:
@@ -178,17 +190,13 @@ class Stage:
             wait_until(lambda: len(client.connections) >= QUIET_CONNECTS, name, _QUIET_TIMEOUT_S)
             return self._figures(name, client.finish())
 
-    def _learn(self) -> None:
-        learnt_s = time.monotonic() + LEARNING_S
-        with self._connecting(CONNECTS_PER_S) as client:
-            wait_until(
-                lambda: len(client.connections) >= LEARNING_CONNECTS and time.monotonic() >= learnt_s,
-                "the good client",
-                _QUIET_TIMEOUT_S,
-            )
+    def _flood(
+        self, phase: Flooded, watch: Watch, learning_s: float = 0.0
+    ) -> tuple[PhaseFigures, FloodReport]:
+        """Flood the server while the good client goes on; count the connections begun meanwhile.
 
-    def _flood(self, phase: Flooded, watch: Watch) -> tuple[PhaseFigures, FloodReport]:
-        """Flood the server while the good client goes on; count the connections begun meanwhile."""
+        The client begins ``learning_s`` earlier, for a daemon that has never seen this listener.
+        """
         self._tell(f"== {phase.name}: {phase.purpose}")
         plan = FloodPlan(
             destination=self._address,
@@ -198,6 +206,13 @@ class Stage:
             duration_s=FLOOD_S,
         )
         with self._connecting(CONNECTS_PER_S) as client:
+            learnt_s = time.monotonic() + learning_s
+            expected = 0.9 * CONNECTS_PER_S * learning_s
+            wait_until(
+                lambda: time.monotonic() >= learnt_s and len(client.connections) >= expected,
+                "the good client",
+                _QUIET_TIMEOUT_S,
+            )
             watch.chronicle.flood_began(self._generator.start(plan).first_ns)
             report = self._generator.finish(plan)
             self._tell(f"flood: over, {report.frames} SYNs at {report.syn_per_s:.0f}/s")
@@ -207,12 +222,12 @@ class Stage:
 
     def _settled(self, figures: PhaseFigures, report: FloodReport, watch: Watch) -> PhaseFigures:
         """Wait until every alert has closed; return the figures with what the daemon did."""
-        chronicle, guard = watch.chronicle, watch.guard
+        chronicle = watch.chronicle
         # An alert that never closes is told by the figures; the story goes on.
         with contextlib.suppress(SynguardError):
-            guard.wait_for(lambda: chronicle.all_closed, "closing every alert", _CLOSE_TIMEOUT_S)
+            watch.guard.wait_for(lambda: chronicle.all_closed, "closing every alert", _CLOSE_TIMEOUT_S)
         figures.flood_packets_sent = report.frames
-        figures.flood_packets_dropped = guard.status()["totals"]["dropped_by_us"]
+        figures.flood_packets_dropped = watch.dropped()
         figures.alert_class = chronicle.alert_class
         figures.time_to_alert_ms = chronicle.time_to_alert_ms
         figures.time_to_act_ms = chronicle.time_to_act_ms
