@@ -109,7 +109,8 @@ def _action(alert: Mapping[str, Any]) -> str:
         done = action["response"] if action["mode"] == "enforce" else f"would {action['response']}"
         until = f" until {action['until']}" if action["until"] else ""
         lines.append(f"{done} {action['target']}{until} (mode {action['mode']}): {action['reason']}")
-    if alert["decision"]:
+    # The same sentence twice tells nothing more.
+    if alert["decision"] and (action is None or alert["decision"] != action["reason"]):
         lines.append(alert["decision"])
     return "\n".join(f"  {printable(line)}" for line in lines or ["nothing was done"])
 

@@ -36,16 +36,16 @@ def run(settings: Settings) -> int:
     """
     if os.geteuid() != 0:
         raise UnsupportedError("guarding an interface needs root: run it with sudo")
-    observe_log.configure(settings.log.level, settings.log.format)
+    log_lines = observe_log.configure(settings.log.level, settings.log.format)
     names = settings.probe.interfaces or tuple(default_route_interfaces())
     guard = Guard(names, settings.probe.xdp_mode, structlog.get_logger())
     try:
-        return _guarded(settings, guard)
+        return _guarded(settings, guard, log_lines)
     finally:
         guard.detach()
 
 
-def _guarded(settings: Settings, guard: Guard) -> int:
+def _guarded(settings: Settings, guard: Guard, log_lines: observe_log.LineWriter) -> int:
     log = structlog.get_logger()
     probe = Probe.load(
         max_sources=settings.probe.max_sources,
@@ -72,7 +72,7 @@ def _guarded(settings: Settings, guard: Guard) -> int:
             poll_interval_s=settings.probe.poll_interval_ms / 1000,
             log=log,
         )
-        handlers = Handlers(settings, watch, responder, history)
+        handlers = Handlers(settings, watch, responder, history, log_lines)
         control = ControlServer(
             settings.control.socket_path, settings.control.group, handlers.by_command(), log
         )
