@@ -18,6 +18,7 @@ from synguard.history.query import find_alerts, get_alert
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
 from synguard.model import Block, Network, RespondMode, source_text
+from synguard.observe.log import LineWriter
 from synguard.respond.responder import Responder
 
 #: A block by hand lasts at most 30 days: none is without end.
@@ -29,11 +30,19 @@ Arguments = Mapping[str, Any]
 class Handlers:
     """One method for each command of the control socket."""
 
-    def __init__(self, settings: Settings, watch: Watch, responder: Responder, history: HistoryStore) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        watch: Watch,
+        responder: Responder,
+        history: HistoryStore,
+        log_lines: LineWriter,
+    ) -> None:
         self._settings = settings
         self._watch = watch
         self._responder = responder
         self._history = history
+        self._log_lines = log_lines
 
     def by_command(self) -> dict[str, Handler]:
         """Return each command's handler."""
@@ -50,7 +59,9 @@ class Handlers:
 
     def status(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:  # noqa: ARG002
         """Return the whole status."""
-        return describe(self._watch, self._responder, self._history, self._settings.history.database)
+        status = describe(self._watch, self._responder, self._history, self._settings.history.database)
+        status["losses"]["log_lines"] = self._log_lines.lost_lines
+        return status
 
     async def alerts(self, arguments: Arguments, peer: Peer) -> list[dict[str, Any]]:  # noqa: ARG002
         """Return the alerts that ``filter`` lets through."""
