@@ -128,7 +128,7 @@ def test_a_completed_handshakes_late_copy_is_no_attempt(wire: Wire) -> None:
 
 
 def test_another_isn_is_another_attempt(wire: Wire) -> None:
-    """Random ISNs from one four-tuple are as many attempts, and overwrite nobody's handshake but their own."""
+    """Random ISNs from one four-tuple are as many attempts, and cost a bystander nothing."""
     bystander = wire.connection()
     wire.syn(bystander)
     wire.synack(bystander)

@@ -162,22 +162,37 @@ static __always_inline int parse_extensions(struct cursor *cursor, u8 next)
 	return EXTENSION_DEPTH;
 }
 
+/* ::ffff:a.b.c.d stands for IPv4 here; as an IPv6 packet's address it is forged, and Linux discards it. */
+static __always_inline int is_mapped(struct in6_addr *address)
+{
+	u32 words[3];
+
+	__builtin_memcpy(words, address, 12);
+	return !(words[0] | words[1] | (words[2] ^ NET32(0xffff)));
+}
+
 static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *packet)
 {
 	struct ipv6hdr *ip = cursor->at;
+	u16 last_byte;
+	int result;
 
 	if ((void *)(ip + 1) > cursor->end)
 		return TRUNCATED_IP;
 	if (ip->version != 6)
 		return BAD_IP_HEADER;
-	/* 0 is a jumbogram, or a segment that the kernel merged beyond 64 KiB. */
-	if (ip->payload_len && NET16(ip->payload_len) < 8)
+	/* A length of 0 is a jumbogram, or a segment that the kernel merged beyond 64 KiB: no bound. */
+	last_byte = NET16(ip->payload_len) - 1;
+	if (last_byte < 7 || is_mapped(&ip->saddr) || is_mapped(&ip->daddr))
 		return BAD_IP_HEADER;
 	packet->ipv6 = 1;
 	__builtin_memcpy(&packet->source, &ip->saddr, 16);
 	__builtin_memcpy(&packet->destination, &ip->daddr, 16);
 	cursor->at = ip + 1;
-	return parse_extensions(cursor, ip->nexthdr);
+	result = parse_extensions(cursor, ip->nexthdr);
+	if (result == PARSED_TCP && cursor->at + sizeof(struct tcphdr) - 1 - (void *)(ip + 1) > last_byte)
+		return TRUNCATED_TCP;
+	return result;
 }
 
 static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packet)
