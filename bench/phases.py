@@ -19,12 +19,14 @@ import msgspec
 from bench import links
 from bench.chronicle import Chronicle
 from bench.clients import Connection, GoodClient
+from bench.enter import NAMESPACES
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import ANY_IPV4, FloodPlan, FloodReport
 from bench.guard import Guard, LogEvent, Setting, programs_held_by
 from bench.listener import listen
 from bench.namespaces import SILENT_IPV4, Topology, wait_until
 from synguard.errors import SynguardError
+from synguard.probe.claim import CLAIMS
 
 PORT = 443
 CONNECTS_PER_S = 80.0
@@ -163,14 +165,20 @@ class Stage:
             "respond": {"drop": "always"},
         }
         self._tell(f"daemon: starting, --respond {respond}")
-        server = self._topology.server
-        with Guard(server, self._folder, respond, settings, watch.heard) as watch.guard:
+        with Guard(self._topology.server, self._folder, respond, settings, watch.heard) as watch.guard:
             watch.guard.wait_until_ready()
             self.programs |= programs_held_by(watch.guard.pid)
             yield watch
             exit_code = watch.guard.stop()
         if exit_code != 0:
             self.faults.append(f"the daemon in {respond} stops with exit code 0, not {exit_code}")
+        self._check_left(respond)
+
+    def _check_left(self, respond: str) -> None:
+        server = self._topology.server
+        number = (NAMESPACES / server.namespace).stat().st_ino
+        if list(CLAIMS.glob(f"netns-{number}-*")):
+            self.faults.append(f"the daemon in {respond} leaves no claim on the interface")
         if links.read_link(server.namespace, server.interface).xdp_attached:
             self.faults.append(f"the daemon in {respond} leaves no XDP program")
         if "clsact" in links.qdisc_kinds(server.namespace, server.interface):
