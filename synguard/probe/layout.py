@@ -88,6 +88,8 @@ _COUNTS = struct.Struct(f"={len(HANDSHAKE_COUNTERS)}Q")
 _SLICE_COUNT_BITS = 20
 _SLICE_COUNT_MASK = (1 << _SLICE_COUNT_BITS) - 1
 _SLICE_EPOCH_MASK = (1 << 24) - 1
+#: A listener's cohort epoch begins again after 2.28 years of uptime.
+_COHORT_EPOCH_MASK = (1 << 32) - 1
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 
 
@@ -186,16 +188,16 @@ def decode_listener(raw: memoryview, listener: Listener, now_ns: int) -> Listene
 def _listener_cohorts(copies: list[memoryview], now_epoch: int) -> tuple[Cohort, ...]:
     """Add up the CPUs' cohorts: one may hold the attempt and another its completion."""
     sums: dict[int, tuple[int, int]] = {}
-    oldest = now_epoch - LISTENER_COHORTS
     for copy in copies:
         words = copy[LISTENER_COHORT_RECORDS:].cast("I").tolist()
         for epoch, attempts, completed in zip(words[0::3], words[1::3], words[2::3], strict=True):
-            if oldest < epoch <= now_epoch:
-                before = sums.get(epoch, (0, 0))
-                sums[epoch] = (before[0] + attempts, before[1] + completed)
+            age = now_epoch - epoch & _COHORT_EPOCH_MASK
+            if age < LISTENER_COHORTS and age <= now_epoch:
+                before = sums.get(age, (0, 0))
+                sums[age] = (before[0] + attempts, before[1] + completed)
     return tuple(
-        Cohort(epoch << LISTENER_COHORT_SHIFT, attempts, min(completed, attempts))
-        for epoch, (attempts, completed) in sorted(sums.items())
+        Cohort(now_epoch - age << LISTENER_COHORT_SHIFT, attempts, min(completed, attempts))
+        for age, (attempts, completed) in sorted(sums.items(), reverse=True)
         if attempts
     )
 

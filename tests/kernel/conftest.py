@@ -37,6 +37,9 @@ def make_wire(probe: Probe) -> Iterator[Callable[[str, int], Wire]]:
         return Wire(probe, program, version, number, number * TEST_SPAN_NS)
 
     yield make
+    for name in ("listeners", "closed_buckets", "blocks"):
+        for key, _ in list(probe.maps[name].items()):
+            probe.maps[name].delete(key)
     probe.set_block_lengths(())
     probe.set_clock(0)
 

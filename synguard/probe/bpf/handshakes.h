@@ -35,7 +35,7 @@ enum syn_verdict {
 
 /* What a slot said, read under its lock. */
 struct handshake {
-	u32 epoch; /* of the attempt, in listener cohorts */
+	u64 epoch; /* of the attempt, in listener cohorts */
 	u16 answer_ticks;
 	u8 flags;
 	u8 found;
@@ -95,10 +95,10 @@ static __always_inline void set_phase(struct handshake_bucket *bucket, int slot,
 }
 
 /* A slot keeps the low bits of its attempt's epoch; the rest follows from the present. */
-static __always_inline u32 slot_epoch(u16 cohort_phase, u64 now_ns)
+static __always_inline u64 slot_epoch(u16 cohort_phase, u64 now_ns)
 {
-	u32 epoch = now_ns >> LISTENER_COHORT_SHIFT;
-	u32 age = (epoch - (cohort_phase >> 4)) & ((1 << COHORT_BITS) - 1);
+	u64 epoch = now_ns >> LISTENER_COHORT_SHIFT;
+	u64 age = (epoch - (cohort_phase >> 4)) & ((1 << COHORT_BITS) - 1);
 
 	return epoch - age;
 }

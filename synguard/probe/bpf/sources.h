@@ -130,10 +130,11 @@ static __always_inline void source_attempt(struct context *context, struct sourc
 		announce(context, source, key, epoch);
 }
 
-static __always_inline void source_completion(struct source *source, u64 now_ns, u32 listener_epoch)
+static __always_inline void source_completion(struct source *source, u64 now_ns, u64 listener_epoch)
 {
-	u32 epoch = listener_epoch >> (SOURCE_COHORT_SHIFT - LISTENER_COHORT_SHIFT);
-	u32 current_epoch = now_ns >> SOURCE_COHORT_SHIFT;
+	/* 64 bits, for the listener's epoch in 32 would begin again after 2.28 years of uptime. */
+	u64 epoch = listener_epoch >> (SOURCE_COHORT_SHIFT - LISTENER_COHORT_SHIFT);
+	u64 current_epoch = now_ns >> SOURCE_COHORT_SHIFT;
 	u64 *slice = &source->cohorts[epoch & (SOURCE_COHORTS - 1)];
 
 	__sync_fetch_and_add(&source->counts.completed, 1);
