@@ -5,7 +5,8 @@
 #
 # Run as process 1 of new mount, pid, network, uts and ipc namespaces (see machine.py). BASE is an empty directory,
 # CGROUP a cgroup2 directory made for this, CHECKOUT appears as /srv/synguard. systemd empties /tmp and /run, so
-# nothing here goes on unless the step before it worked, and the last step looks again at where it is.
+# nothing here goes on unless the step before it worked. No file is written or removed before / is the overlay,
+# for until then a symbolic link would lead to the machine's own, and where / leads is looked at once more.
 set -euo pipefail
 
 if [ "$$" -ne 1 ]; then
@@ -32,9 +33,9 @@ cd "$base/root"
 mount -t tmpfs -o mode=0755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 touch run/.of-the-test tmp/.of-the-test
-mkdir -p srv/synguard run/old
+mkdir run/old run/checkout
 mount -t overlay -o "lowerdir=$checkout,upperdir=$base/checkout-upper,workdir=$base/checkout-work" \
-    overlay srv/synguard
+    overlay run/checkout
 mount -t proc proc proc
 # Read-only, as containers have it: udev stays away, and no global setting of the kernel can be written.
 mount -t sysfs -o ro sysfs sys
@@ -55,22 +56,6 @@ ln -s pts/ptmx dev/ptmx
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
 ln -s /proc/self/fd dev/fd
 
-# Nothing that this machine enables may start: neither its units, nor its init scripts, nor its fstab.
-mount -t tmpfs -o mode=0755 tmpfs etc/systemd/system
-for folder in {,usr/local/}lib/systemd/system-generators etc/systemd/system-generators; do
-    [ ! -d "$folder" ] || mount -t tmpfs -o mode=0755 tmpfs "$folder"
-done
-: >etc/fstab
-rm -f etc/machine-id
-tr -d - <proc/sys/kernel/random/uuid >etc/machine-id
-echo synguard-test >etc/hostname
-for unit in systemd-{sysctl,modules-load,binfmt,random-seed,pstore,firstboot,logind,remount-fs,timesyncd}.service \
-    systemd-{udevd,udev-trigger,hwdb-update,update-utmp}.service systemd-udevd-{control,kernel}.socket \
-    kmod-static-nodes.service modprobe@.service proc-sys-fs-binfmt_misc.automount dev-hugepages.mount \
-    sys-kernel-{debug,tracing,config}.mount sys-fs-fuse-connections.mount getty.target; do
-    ln -s /dev/null "etc/systemd/system/$unit"
-done
-
 pivot_root . run/old
 cd /
 umount -l /run/old
@@ -79,5 +64,28 @@ if [ "$(stat -f -c %T /)" != overlayfs ] || ! rm /run/.of-the-test /tmp/.of-the-
     echo "boot.sh: /, /run or /tmp are not those made here: not starting systemd" >&2
     exit 1
 fi
+mkdir -p /srv/synguard
+mount --move /run/checkout /srv/synguard
+rmdir /run/checkout
+
+# A synguard that is installed on this machine is not on that one.
+rm -rf /{opt,etc,var/lib}/synguard /usr/local/bin/synguard /etc/sysusers.d/synguard.conf
+
+# Nothing that this machine enables may start: neither its units, nor its init scripts, nor its fstab.
+mount -t tmpfs -o mode=0755 tmpfs /etc/systemd/system
+for folder in {,/usr/local}/lib/systemd/system-generators /etc/systemd/system-generators; do
+    [ ! -d "$folder" ] || mount -t tmpfs -o mode=0755 tmpfs "$folder"
+done
+: >/etc/fstab
+rm -f /etc/machine-id
+tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id
+echo synguard-test >/etc/hostname
+for unit in systemd-{sysctl,modules-load,binfmt,random-seed,pstore,firstboot,logind,remount-fs,timesyncd}.service \
+    systemd-{udevd,udev-trigger,hwdb-update,update-utmp}.service systemd-udevd-{control,kernel}.socket \
+    kmod-static-nodes.service modprobe@.service proc-sys-fs-binfmt_misc.automount dev-hugepages.mount \
+    sys-kernel-{debug,tracing,config}.mount sys-fs-fuse-connections.mount getty.target; do
+    ln -s /dev/null "/etc/systemd/system/$unit"
+done
+
 exec env -i container=synguard-test PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --unit=multi-user.target --log-target=journal --show-status=false

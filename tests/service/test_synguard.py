@@ -23,9 +23,24 @@ ip route add default via 192.0.2.2
 """
 
 
+PLACES = ("/etc", "/opt", "/run", "/usr/local", "/var/lib", "/sys/fs/bpf", "/tmp", "/var/tmp")
+
+
+def named_for_us(machine: Machine) -> set[str]:
+    """Return what bears our name where services leave things."""
+    return set(machine.run("find", *PLACES, "-maxdepth", "3", "-name", "*synguard*").stdout.split())
+
+
 @pytest.fixture(scope="module")
-def installed(machine: Machine) -> Iterator[Machine]:
+def found_before(machine: Machine) -> set[str]:
+    """Return what bore our name before anything was installed."""
+    return named_for_us(machine)
+
+
+@pytest.fixture(scope="module")
+def installed(machine: Machine, found_before: set[str]) -> Iterator[Machine]:
     """Install synguard where the default route leads over a veth; uninstall it at the end."""
+    assert "/opt/synguard" not in found_before
     machine.run("sh", "-ec", LINKS)
     machine.run("make", "-C", "/srv/synguard", "install", network=True, timeout_s=240)
     yield machine
@@ -127,13 +142,13 @@ def test_a_wrong_configuration_is_said_and_not_retried(installed: Machine) -> No
     installed.run("systemctl", "reset-failed", "synguard")
 
 
-def test_uninstalling_keeps_only_what_it_says(installed: Machine) -> None:
+def test_uninstalling_keeps_only_what_it_says(installed: Machine, found_before: set[str]) -> None:
     """Uninstalling a running service stops it and leaves the configuration and the history alone."""
     installed.run("systemctl", "start", "synguard")
     said = installed.run("make", "-C", "/srv/synguard", "uninstall", network=True).stdout
     assert "kept /etc/synguard" in said
     assert "kept /var/lib/synguard" in said
-    places = ["/etc", "/opt", "/run", "/usr/local", "/var/lib", "/sys/fs/bpf", "/tmp", "/var/tmp"]
-    found = installed.run("find", *places, "-name", "*synguard*", "-prune").stdout.split()
-    assert sorted(found) == ["/etc/synguard", "/var/lib/synguard"]
+    kept = {"/etc/synguard", "/etc/synguard/synguard.toml", "/var/lib/synguard"}
+    found = {path for path in named_for_us(installed) if not path.startswith("/var/lib/synguard/")}
+    assert found - found_before == kept
     assert "prog/xdp" not in attachments(installed)
