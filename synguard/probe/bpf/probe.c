@@ -114,13 +114,17 @@ static __always_inline void count_syn(struct context *context, struct packet *pa
 		book_attempt(context, packet, &attempt);
 }
 
-/* The source and listener of an attempt that was booked before; neither is made anew. */
-static __always_inline void recall(struct context *context, struct packet *packet, u8 slot_flags,
+/* The source and listener of an attempt that was booked before; neither is made anew. An entry that the
+ * source got only after its attempt, in place of an older one, knows nothing of that attempt.
+ */
+static __always_inline void recall(struct context *context, struct packet *packet, struct handshake *handshake,
 				   struct attempt *attempt)
 {
 	source_key(context->settings, packet, &attempt->source_key);
-	if (slot_flags & SLOT_SOURCE_KNOWN)
+	if (handshake->flags & SLOT_SOURCE_KNOWN)
 		attempt->source = sources.lookup(&attempt->source_key);
+	if (attempt->source && attempt->source->first_ns >> LISTENER_COHORT_SHIFT > handshake->epoch)
+		attempt->source = 0;
 	attempt->listener = find_listener(&packet->destination, packet->destination_port);
 }
 
@@ -139,7 +143,7 @@ static __always_inline void count_ack(struct context *context, struct packet *pa
 	record_completion(bucket, fingerprint, packet->acknowledgement, context->now_ns, &handshake);
 	if (!handshake.found)
 		return;
-	recall(context, packet, handshake.flags, &attempt);
+	recall(context, packet, &handshake, &attempt);
 	context->totals->completed++;
 	if (attempt.source)
 		source_completion(attempt.source, context->now_ns, handshake.epoch);
@@ -162,7 +166,7 @@ static __always_inline void count_peer_reset(struct context *context, struct pac
 	record_abort(bucket, fingerprint, packet, context->now_ns, &handshake);
 	if (!handshake.found)
 		return;
-	recall(context, packet, handshake.flags, &attempt);
+	recall(context, packet, &handshake, &attempt);
 	COUNT_EVERYWHERE(aborted);
 }
 
@@ -184,7 +188,7 @@ static __always_inline int ingress(struct context *context, struct packet *packe
 	u8 kind = flags & (TCP_SYN | TCP_RST | TCP_FIN | TCP_ACK);
 
 	if (kind == TCP_SYN) {
-		if (may_drop && blocked(context, &packet->source))
+		if (may_drop && blocked(context, packet))
 			return drop_syn(context, packet);
 		count_syn(context, packet);
 	} else if (kind == TCP_ACK || kind == (TCP_FIN | TCP_ACK)) {
@@ -226,7 +230,7 @@ static __always_inline void count_answer(struct context *context, struct packet 
 		context->totals->synack_retransmits++;
 	if (!handshake.found || handshake.again)
 		return;
-	recall(context, packet, handshake.flags, &attempt);
+	recall(context, packet, &handshake, &attempt);
 	if (!attempt.listener)
 		attempt.listener = make_listener(context, &packet->destination, packet->destination_port);
 	if (handshake.flags & SLOT_IN_CLOSED)
@@ -249,7 +253,7 @@ static __always_inline void count_refusal(struct context *context, struct packet
 	record_refusal(bucket, fingerprint, packet->acknowledgement, context->now_ns, &handshake);
 	if (!handshake.found)
 		return;
-	recall(context, packet, handshake.flags, &attempt);
+	recall(context, packet, &handshake, &attempt);
 	if (!attempt.listener)
 		attempt.listener = closed_bucket(context, &packet->destination);
 	COUNT_EVERYWHERE(refused);
