@@ -176,12 +176,12 @@ def test_what_is_not_tcp_is_not_read(wire: Wire) -> None:
 def test_a_segment_quoted_in_an_icmp_error_is_none(wire: Wire) -> None:
     """What a router quotes of our SYN is not a SYN."""
     connection = wire.connection()
-    ports = {"sport": connection.client_port, "dport": 443, "flags": "S"}
-    addresses = {"src": str(connection.client), "dst": str(connection.server)}
+    client, server = str(connection.client), str(connection.server)
+    quoted = TCPerror(sport=connection.client_port, dport=443, flags="S")
     if wire.version == 4:
-        quote = ICMP(type=3, code=1) / IPerror(proto=6, **addresses) / TCPerror(**ports)
+        quote = ICMP(type=3, code=1) / IPerror(proto=6, src=client, dst=server) / quoted
     else:
-        quote = ICMPv6DestUnreach() / IPerror6(nh=6, **addresses) / TCPerror(**ports)
+        quote = ICMPv6DestUnreach() / IPerror6(nh=6, src=client, dst=server) / quoted
     with wire.counted() as moved:
         wire.deliver(ethernet(wire.version) / connection.network() / quote)
     assert moved() == {"not_tcp": 1}

@@ -118,8 +118,8 @@ static __always_inline void source_attempt(struct context *context, struct sourc
 	u64 last_ns = *(volatile u64 *)&source->last_ns;
 	u64 *slice = source_slice(source, epoch);
 
-	/* A source that was silent for a whole ring starts over. */
-	if (context->now_ns - last_ns > (u64)SOURCE_COHORTS << SOURCE_COHORT_SHIFT)
+	/* A source that was silent for a whole ring starts over. Another CPU's stamp may be a little ahead. */
+	if ((s64)(context->now_ns - last_ns) > (s64)SOURCE_COHORTS << SOURCE_COHORT_SHIFT)
 		*(volatile u64 *)&source->unfinished = 0;
 	*(volatile u64 *)&source->last_ns = context->now_ns;
 	__sync_fetch_and_add(&source->counts.attempts, 1);
