@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from pyroute2 import IPRoute
 
 from synguard.model import Address, Network
 from synguard.respond.policy import Protected
+from synguard.respond.sessions import session_peers
 
 RESOLVER_FILES = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
-SOCKET_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-
-#: include/net/tcp_states.h, as /proc/net/tcp prints it.
-_ESTABLISHED = "01"
 
 
 def gather(
@@ -80,31 +76,3 @@ def resolvers() -> set[Address]:
                 except ValueError:
                     continue
     return found
-
-
-def session_peers(ports: Sequence[int]) -> set[Address]:
-    """Return the peers of established TCP connections whose local port is one of ``ports``."""
-    endings = tuple(f":{port:04X}" for port in ports)
-    found: set[Address] = set()
-    for path in SOCKET_TABLES:
-        try:
-            file = path.open(encoding="ascii")
-        except FileNotFoundError:  # no IPv6
-            continue
-        with file:
-            next(file, None)
-            for line in file:
-                _, local, remote, state, *_ = line.split()
-                if state == _ESTABLISHED and local.endswith(endings):
-                    found.add(_decode(remote.partition(":")[0]))
-    return found
-
-
-def _decode(text: str) -> Address:
-    """Decode /proc/net/tcp's addresses: 32-bit words in the machine's byte order, in hexadecimal."""
-    words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
-    packed = struct.pack(f"={len(words)}I", *words)
-    if len(packed) == 4:
-        return IPv4Address(packed)
-    address = IPv6Address(packed)
-    return address.ipv4_mapped or address

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from synguard.respond import protected
+from synguard.respond.sessions import session_peers
 
 
 def test_own_addresses_are_protected() -> None:
@@ -42,9 +43,9 @@ def test_peers_of_established_sessions_on_ssh_ports_are_protected(
         listener.bind((host, 0))
         listener.listen()
         port = listener.getsockname()[1]
-        assert protected.session_peers([port]) == set()
+        assert session_peers([port]) == set()
         with socket.create_connection((host, port)):
-            assert protected.session_peers([port]) == {ip_address(host)}
+            assert session_peers([port]) == {ip_address(host)}
 
 
 def test_an_ipv4_peer_of_a_dual_stack_listener_is_found_as_ipv4() -> None:
@@ -52,4 +53,13 @@ def test_an_ipv4_peer_of_a_dual_stack_listener_is_found_as_ipv4() -> None:
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
-            assert ip_address("127.0.0.1") in protected.session_peers([port])
+            assert ip_address("127.0.0.1") in session_peers([port])
+
+
+def test_sessions_on_other_ports_are_nobodys_business() -> None:
+    """Only the named ports count, not their neighbours."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            assert session_peers([port - 1, port + 1]) == set()
+            assert session_peers([port - 1, port, port + 1]) == {ip_address("127.0.0.1")}
