@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-_POWERS: tuple[float, ...] = tuple(0.5**rank for rank in range(34))
+#: A register is a byte; the probe writes ranks up to 33.
+_POWERS: tuple[float, ...] = tuple(0.5**rank for rank in range(256))
 
 
 def distinct_count(banks: Sequence[Iterable[int]]) -> int:
