@@ -179,7 +179,7 @@ def test_a_segment_quoted_in_an_icmp_error_is_none(wire: Wire) -> None:
     client, server = str(connection.client), str(connection.server)
     quoted = TCPerror(sport=connection.client_port, dport=443, flags="S")
     if wire.version == 4:
-        quote = ICMP(type=3, code=1) / IPerror(proto=6, src=client, dst=server) / quoted
+        quote: Packet = ICMP(type=3, code=1) / IPerror(proto=6, src=client, dst=server) / quoted
     else:
         quote = ICMPv6DestUnreach() / IPerror6(nh=6, src=client, dst=server) / quoted
     with wire.counted() as moved:
