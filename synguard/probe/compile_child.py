@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -122,22 +123,25 @@ def _map_descriptors(module: Any) -> dict[str, int]:
 
 
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-    with tempfile.TemporaryDirectory(prefix="synguard-headers-") as folder:
-        try:
-            build_header_tree(Path(folder))
-            os.environ["BCC_KERNEL_SOURCE"] = folder
-            programs, maps = _load(request)
-        except MissingError as error:
-            return {"unsupported": str(error)}, []
-        except Exception as error:  # noqa: BLE001  bcc raises bare Exception for every failure
-            if os.geteuid() != 0:
-                return {"unsupported": f"loading eBPF failed without root: {error}; run as root"}, []
-            return {"error": f"the probe could not be compiled and loaded: {error}"}, []
+    folder = request["headers"]
+    try:
+        build_header_tree(Path(folder))
+        os.environ["BCC_KERNEL_SOURCE"] = folder
+        programs, maps = _load(request)
+    except MissingError as error:
+        return {"unsupported": str(error)}, []
+    except Exception as error:  # noqa: BLE001  bcc raises bare Exception for every failure
+        if os.geteuid() != 0:
+            return {"unsupported": f"loading eBPF failed without root: {error}; run as root"}, []
+        return {"error": f"the probe could not be compiled and loaded: {error}"}, []
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return {"programs": list(programs), "maps": list(maps)}, [*programs.values(), *maps.values()]
 
 
 def main() -> None:
     """Read a request from standard input, answer on the socket whose descriptor is the argument."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     answer, fds = _answer(json.load(sys.stdin))
     with socket.socket(fileno=int(sys.argv[1])) as channel:
         socket.send_fds(channel, [json.dumps(answer).encode()], fds)

@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,9 +64,12 @@ def load_object(
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     request = {"source": str(source), "programs": dict(programs), "defines": dict(defines or {})}
-    with ours, theirs:
+    # A child that is killed cannot tidy up, and one whose parent is killed must: both remove the folder.
+    folder = tempfile.TemporaryDirectory(prefix="synguard-headers-", ignore_cleanup_errors=True)
+    with ours, theirs, folder as headers:
         child = subprocess.Popen(
-            [sys.executable, "-m", "synguard.probe.compile_child", str(theirs.fileno())],
+            # -P: without it Python would import from the folder that the person happens to stand in, as root.
+            [sys.executable, "-P", "-m", "synguard.probe.compile_child", str(theirs.fileno())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -74,9 +78,10 @@ def load_object(
         )
         theirs.close()
         try:
-            return _receive(child, ours, json.dumps(request))
+            return _receive(child, ours, json.dumps({**request, "headers": headers}))
         finally:
-            child.kill()
+            # Not killed: it takes its folder of headers away first.
+            child.terminate()
             child.wait()
 
 
