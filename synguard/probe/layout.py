@@ -150,7 +150,7 @@ def decode_source(raw: bytes, source: Network, now_ns: int) -> SourceReading:
     for word in words:
         age = ((now_epoch & _SLICE_EPOCH_MASK) - (word >> 2 * _SLICE_COUNT_BITS)) & _SLICE_EPOCH_MASK
         attempts = word >> _SLICE_COUNT_BITS & _SLICE_COUNT_MASK
-        if age < SOURCE_COHORTS and attempts:
+        if attempts and age < SOURCE_COHORTS and age <= now_epoch:
             start_ns = now_epoch - age << SOURCE_COHORT_SHIFT
             cohorts.append(Cohort(start_ns, attempts, min(word & _SLICE_COUNT_MASK, attempts)))
     (targets,) = struct.unpack_from("=Q", raw, SOURCE_TARGETS)
