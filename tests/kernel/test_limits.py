@@ -57,8 +57,12 @@ def test_two_cpus_at_one_slot_lose_no_count(xdp_wire: Wire) -> None:
     connection = wire.connection()
     frame = connection.frame(connection.segment("S"))
     fd = wire.probe.programs["synguard_xdp"]
+
+    def flood(_: int) -> None:
+        run_program(fd, frame, repeat=REPEATS)
+
     with wire.counted() as moved:
-        on_two_cpus(lambda _: run_program(fd, frame, repeat=REPEATS) and None)
+        on_two_cpus(flood)
     attempts = 2 * REPEATS - 1
     assert moved() == {"attempts": attempts, "syn_duplicates": 1}
     expected = HandshakeCounts(attempts=attempts, syn_duplicates=1)

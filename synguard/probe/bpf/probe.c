@@ -15,6 +15,10 @@
 #include "blocks.h"
 
 #define HEADERS_MAX 256 /* bytes of a frame that may hold headers we read */
+/* Ethernet, IPv4 and TCP. What we send ourselves has its headers, and of data often no more, in the linear area:
+ * to ask for more would copy every such segment.
+ */
+#define HEADERS_MIN 54
 
 static __always_inline void count_unparsed(struct totals *totals, int result)
 {
@@ -276,10 +280,10 @@ int synguard_xdp(struct xdp_md *frame)
 	return ingress(&context, &packet, 1);
 }
 
-/* tc programs may find only part of the headers in the linear area; bring the rest in. */
-static __always_inline int parse_skb(struct __sk_buff *skb, struct packet *packet)
+/* tc programs may find less than the headers in the linear area; bring the rest in. */
+static __always_inline int parse_skb(struct __sk_buff *skb, u32 headers_bytes, struct packet *packet)
 {
-	u32 wanted = skb->len < HEADERS_MAX ? skb->len : HEADERS_MAX;
+	u32 wanted = skb->len < headers_bytes ? skb->len : headers_bytes;
 
 	if (skb->data_end - skb->data < wanted)
 		bpf_skb_pull_data(skb, wanted);
@@ -296,7 +300,7 @@ int synguard_ingress(struct __sk_buff *skb)
 	if (!enter(&context))
 		return TC_ACT_UNSPEC;
 	context.totals->packets++;
-	result = parse_skb(skb, &packet);
+	result = parse_skb(skb, HEADERS_MAX, &packet);
 	if (result != PARSED_TCP)
 		count_unparsed(context.totals, result);
 	else
@@ -313,7 +317,7 @@ int synguard_egress(struct __sk_buff *skb)
 	if (!enter(&context))
 		return TC_ACT_UNSPEC;
 	context.totals->egress_packets++;
-	if (parse_skb(skb, &packet) != PARSED_TCP)
+	if (parse_skb(skb, HEADERS_MIN, &packet) != PARSED_TCP)
 		return TC_ACT_UNSPEC;
 	kind = packet.flags & (TCP_SYN | TCP_RST | TCP_FIN | TCP_ACK);
 	/* A RST that refuses a SYN acknowledges it. */

@@ -1,0 +1,52 @@
+"""The child that compiles: run as root, wherever the person who starts the daemon happens to stand."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from synguard.errors import SynguardError
+from synguard.probe import compiler
+from synguard.probe.compiler import ProgramType, load_object
+
+pytestmark = [pytest.mark.root, pytest.mark.kernel]
+
+PROGRAM = """
+#include <uapi/linux/bpf.h>
+int passes(struct xdp_md *frame) { return XDP_PASS; }
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Write the smallest program there is."""
+    path = tmp_path / "passes.c"
+    path.write_text(PROGRAM)
+    return path
+
+
+def test_modules_in_the_working_directory_are_not_imported(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's json.py in the folder where root types the command is not run as root."""
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    (trap / "json.py").write_text("raise SystemExit('not yours to import')")
+    monkeypatch.chdir(trap)
+    load_object(source, {"passes": ProgramType.XDP}).close()
+
+
+def test_a_compiler_that_is_killed_leaves_no_folder(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of links to headers do not gather in /tmp when compiling takes too long."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(compiler, "COMPILE_TIMEOUT_S", 0.3)
+    with pytest.raises(SynguardError, match="longer than"):
+        load_object(source, {"passes": ProgramType.XDP})
+    assert list(temporary.iterdir()) == []
