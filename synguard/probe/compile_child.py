@@ -7,10 +7,9 @@ import json
 import os
 import platform
 import re
-import signal
+import shutil
 import socket
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +140,6 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
 
 def main() -> None:
     """Read a request from standard input, answer on the socket whose descriptor is the argument."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     answer, fds = _answer(json.load(sys.stdin))
     with socket.socket(fileno=int(sys.argv[1])) as channel:
         socket.send_fds(channel, [json.dumps(answer).encode()], fds)

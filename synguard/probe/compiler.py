@@ -77,12 +77,11 @@ def load_object(
             text=True,
         )
         theirs.close()
-        try:
-            return _receive(child, ours, json.dumps({**request, "headers": headers}))
-        finally:
-            # Not killed: it takes its folder of headers away first.
-            child.terminate()
-            child.wait()
+        with child:
+            try:
+                return _receive(child, ours, json.dumps({**request, "headers": headers}))
+            finally:
+                child.kill()
 
 
 def _receive(child: subprocess.Popen[str], channel: socket.socket, request: str) -> LoadedObject:
