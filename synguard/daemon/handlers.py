@@ -17,7 +17,7 @@ from synguard.history.filter import AlertFilter
 from synguard.history.query import find_alerts, get_alert
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
-from synguard.model import Block, Network, RespondMode, source_text
+from synguard.model import Block, Network, RespondMode, source_text, unmapped
 from synguard.observe.log import LineWriter
 from synguard.respond.responder import Responder
 
@@ -118,7 +118,7 @@ class Handlers:
 
 def _target(text: str) -> Network:
     try:
-        return ip_network(text)
+        return unmapped(ip_network(text))
     except ValueError as error:
         raise UsageError(f"{text!r} is not an address or a prefix: {error}") from error
 

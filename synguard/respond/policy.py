@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from synguard.model import Alert, AlertClass, AlertKind, Network, RespondMode, Response, source_text
+from synguard.model import Alert, AlertClass, AlertKind, Network, RespondMode, Response, source_text, unmapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Decision:
 
 def overlaps(first: Network, second: Network) -> bool:
     """Tell whether two networks share an address; those of different families never do."""
+    first, second = unmapped(first), unmapped(second)
     if first.version == 4 and second.version == 4:
         return first.overlaps(second)
     return first.version == 6 and second.version == 6 and first.overlaps(second)

@@ -163,6 +163,7 @@ def test_people_cannot_block_what_is_never_touched(topology: Topology, start_dae
     for target, reason in (
         (str(topology.server.ipv4.ip), "own address"),
         ("198.18.0.254", "gateway"),
+        ("::ffff:198.18.0.254", "gateway"),
         ("203.0.113.9", "allow list"),
         ("0.0.0.0/0", "never touched"),
     ):

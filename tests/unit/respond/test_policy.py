@@ -105,6 +105,14 @@ def test_families_do_not_overlap() -> None:
     assert protection(ip_network("2001:db8::1"), (everything,)) is not None
 
 
+@pytest.mark.parametrize("mapped", ["::ffff:198.51.100.7", "::ffff:198.51.100.0/120", "::ffff:0:0/96"])
+def test_ipv4_written_as_ipv6_is_the_same_address(mapped: str) -> None:
+    """What the probe takes for an IPv4 address is protected as one, whichever side writes it otherwise."""
+    plain, other = ip_network("198.51.100.7"), ip_network(mapped)
+    assert protection(other, (Protected(plain, "it is a gateway of this machine"),)) is not None
+    assert protection(plain, (Protected(other, "it is on the allow list"),)) is not None
+
+
 networks = st.one_of(
     st.builds(
         lambda number, length: ip_network((number, length), strict=False),
