@@ -13,9 +13,10 @@ from synguard.config import Settings
 from synguard.daemon.control import ControlServer
 from synguard.daemon.guard import Guard
 from synguard.daemon.handlers import Handlers
+from synguard.daemon.stopping import StopRequest
 from synguard.daemon.watch import Watch
 from synguard.detect import Detector, Thresholds
-from synguard.errors import UnsupportedError
+from synguard.errors import SynguardError, UnsupportedError
 from synguard.history.store import HistoryStore
 from synguard.observe import log as observe_log
 from synguard.probe.interfaces import default_route_interfaces
@@ -29,7 +30,7 @@ _QUIET_HISTORY_EVENTS = frozenset({"history.opened", "history.recovered", "histo
 
 
 def run(settings: Settings) -> int:
-    """Guard the configured interfaces until SIGTERM or SIGINT; return the exit code 0.
+    """Guard the configured interfaces until SIGTERM, SIGINT or SIGHUP; return the exit code 0.
 
     Raises UnsupportedError where the kernel or the user's rights do not allow it, and SynguardError where
     an interface is guarded already or the probe cannot be attached; nothing is left behind then.
@@ -38,21 +39,40 @@ def run(settings: Settings) -> int:
         raise UnsupportedError("guarding an interface needs root: run it with sudo")
     log_lines = observe_log.configure(settings.log.level, settings.log.format)
     names = settings.probe.interfaces or tuple(default_route_interfaces())
-    guard = Guard(names, settings.probe.xdp_mode, structlog.get_logger())
+    with StopRequest() as stop:
+        guard = Guard(names, settings.probe.xdp_mode, structlog.get_logger())
+        try:
+            probe = _load(settings, stop)
+            if probe is not None:
+                _guard(settings, guard, probe, log_lines, stop)
+        finally:
+            guard.detach()
+    return 0
+
+
+def _load(settings: Settings, stop: StopRequest) -> Probe | None:
+    """Return the probe, or None when asked to stop meanwhile; Ctrl-C ends the compiler, too."""
     try:
-        return _guarded(settings, guard, log_lines)
-    finally:
-        guard.detach()
+        probe = Probe.load(
+            max_sources=settings.probe.max_sources,
+            max_listeners=settings.probe.max_listeners,
+            max_blocks=settings.respond.max_blocks,
+            ipv6_prefix_length=settings.probe.ipv6_prefix,
+        )
+    except SynguardError:
+        if stop.asked:
+            return None
+        raise
+    if not stop.asked:
+        return probe
+    probe.close()
+    return None
 
 
-def _guarded(settings: Settings, guard: Guard, log_lines: observe_log.LineWriter) -> int:
+def _guard(
+    settings: Settings, guard: Guard, probe: Probe, log_lines: observe_log.LineWriter, stop: StopRequest
+) -> None:
     log = structlog.get_logger()
-    probe = Probe.load(
-        max_sources=settings.probe.max_sources,
-        max_listeners=settings.probe.max_listeners,
-        max_blocks=settings.respond.max_blocks,
-        ipv6_prefix_length=settings.probe.ipv6_prefix,
-    )
     history = HistoryStore(
         settings.history.database_path,
         retention_days=settings.history.retention_days,
@@ -76,11 +96,10 @@ def _guarded(settings: Settings, guard: Guard, log_lines: observe_log.LineWriter
         control = ControlServer(
             settings.control.socket_path, settings.control.group, handlers.by_command(), log
         )
-        asyncio.run(watch.run(control))
+        asyncio.run(watch.run(control, stop))
     finally:
         history.close()
         probe.close()
-    return 0
 
 
 def _history_log(event: str, **keys: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -13,7 +12,9 @@ from structlog.typing import FilteringBoundLogger
 
 from synguard.daemon.control import ControlServer
 from synguard.daemon.guard import Guard
+from synguard.daemon.stopping import StopRequest
 from synguard.detect import Detector
+from synguard.errors import SynguardError
 from synguard.history.store import HistoryStore
 from synguard.model import Action, Alert, AlertClosed, AlertOpened, Snapshot, source_text
 from synguard.observe import systemd
@@ -59,24 +60,38 @@ class Watch:
         self._decided: dict[int, tuple[Alert, Decision]] = {}
         self._considering: dict[int, asyncio.Task[None]] = {}
 
-    async def run(self, control: ControlServer) -> None:
-        """Guard until told to stop by SIGTERM or SIGINT; then close alerts and take leave."""
+    async def run(self, control: ControlServer, stop: StopRequest) -> None:
+        """Guard until told to stop; then close alerts and take leave.
+
+        Raises SynguardError when a duty fails; what failed is in the log.
+        """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        self._history.close_interrupted(time.time())
-        self._responder.restore(self._history.blocks(time.time()))
-        self._read()
-        await control.start()
-        self._log.info("daemon.ready", memlock_bytes=self._probe.memlock_bytes())
-        systemd.notify("READY=1\nSTATUS=Guarding")
+        stop.tell(lambda: loop.call_soon_threadsafe(self._stop.set))
         try:
+            # First: where another daemon answers, its alerts in the history are not ours to close.
+            await control.start()
+            await self._take_over()
+            self._log.info("daemon.ready", memlock_bytes=self._probe.memlock_bytes())
+            systemd.notify("READY=1\nSTATUS=Guarding")
             await self._until_stopped()
+        except ExceptionGroup as failures:
+            self._log.exception("daemon.failed")
+            raise SynguardError(
+                f"guarding failed: {failures.exceptions[0]}; the log has the details, start it again"
+            ) from failures
         finally:
+            stop.tell(None)
             systemd.notify("STOPPING=1")
             await control.stop()
             self._close_alerts()
             self._log.info("daemon.stopped")
+
+    async def _take_over(self) -> None:
+        """Settle what the last daemon left, and read the probe once."""
+        self._history.close_interrupted(time.time())
+        self._responder.restore(self._history.blocks(time.time()))
+        await self._responder.spare_protected()
+        self._read()
 
     async def _until_stopped(self) -> None:
         """Run every periodic duty until told to stop; the first one that fails ends them all."""

@@ -85,6 +85,20 @@ def test_a_stopped_daemon_leaves_the_interface_as_it_was(
     assert attached(topology) == before
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_daemon_that_is_stopped_while_it_starts_leaves_nothing(
+    topology: Topology, tmp_path: Path, number: signal.Signals
+) -> None:
+    """A signal between the first attachment and readiness is a clean stop like any other."""
+    before = attached(topology)
+    with Guard(topology.server, tmp_path, "dry-run") as guard:
+        guard.wait_for(lambda: bool(guard.named("probe.attached")), "the attachment", 30.0)
+        os.kill(guard.pid, number)
+        guard.wait_for(lambda: len(guard.named("probe.detached")) == 1, "the end", 10.0)
+        assert guard.stop() == 0
+    assert attached(topology) == before
+
+
 def test_somebody_elses_xdp_program_stays_and_we_observe(
     topology: Topology,
     foreign: LoadedObject,

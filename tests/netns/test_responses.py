@@ -7,15 +7,17 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.enter import child_environment, command_in
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan
-from bench.guard import Guard
+from bench.guard import Guard, synguard_command
 from bench.namespaces import SILENT_IPV4, SILENT_IPV6, Topology, run_in, wait_until
 from synguard import client
 from synguard.errors import SynguardError, UsageError
@@ -257,6 +259,37 @@ def test_an_open_alert_is_on_disk_and_closed_as_interrupted_after_a_kill(
     second.wait_for(lambda: bool(second.named("history.interrupted_closed")), "the mending", 5.0)
     closed = next(alert for alert in find_alerts(guard.database, AlertFilter()) if alert.id == open_alert.id)
     assert (closed.state, closed.closed_because) == (AlertState.CLOSED, ClosedBecause.INTERRUPTED)
+
+
+def test_a_second_daemon_that_is_refused_leaves_the_firsts_alerts_open(
+    topology: Topology,
+    open_listener: OpenListener,
+    flood_generator: FloodGenerator,
+    start_daemon: StartDaemon,
+) -> None:
+    """Only who answers on the control socket settles what the history still calls open."""
+    plan = flood(topology, str(SILENT_IPV4))
+    open_listener(plan.destination, PORT)
+    guard = start_daemon("off", {"detect": {"close_after_s": 600.0}})
+    flood_generator.flood(plan)
+    guard.wait_for(lambda: bool(guard.named("alert.raised")), "an alert", 4.0)
+    wait_until(lambda: guard.status()["history"]["queued"] == 0, "the disk", 10.0)
+    second = subprocess.run(
+        command_in(
+            topology.server.namespace,
+            synguard_command(
+                "run", "--interface", "lo", "--socket", str(guard.socket), "--database", str(guard.database)
+            ),
+        ),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=child_environment(),
+    )
+    assert second.returncode == 1
+    assert f"pid {guard.pid}" in second.stderr
+    assert [alert.state for alert in find_alerts(guard.database, AlertFilter())] == [AlertState.OPEN]
 
 
 def test_sigterm_closes_alerts_as_stopped_and_leaves_nothing(
