@@ -31,11 +31,11 @@ def write(text: str) -> None:
     """
     try:
         click.echo(text)
-    except BrokenPipeError as error:
-        # Python flushes at exit once more, and would complain there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise click.exceptions.Exit(0) from error
     except OSError as error:
+        # Python flushes at exit once more, and would complain there, with an exit code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise click.exceptions.Exit(0) from error
         raise SynguardError(f"cannot write the output: {error.strerror}") from error
 
 

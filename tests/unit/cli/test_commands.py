@@ -19,6 +19,7 @@ from synguard.cli.output import duration, figure, percent
 from synguard.config import Settings
 from synguard.errors import SynguardError, UnsupportedError, UsageError
 from tests.unit.cli.conftest import Cli
+from tests.unit.public import python_as_nobody
 
 
 def _process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -165,10 +166,7 @@ def test_a_bug_keeps_its_traceback(run_cli: Cli, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("command", [["run", "--interface", "lo"], ["detach", "--interface", "lo"]])
 def test_without_root(command: Sequence[str]) -> None:
     """What needs root says so, with exit code 3."""
-    result = _process(
-        *command, user=65534, group=65534, extra_groups=[],
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
+    result = python_as_nobody("-m", "synguard", *command)
     assert (result.returncode, result.stdout) == (3, "")
     assert "root" in result.stderr
     assert "Traceback" not in result.stderr
@@ -202,24 +200,27 @@ def test_doctor_finds_what_is_missing() -> None:
     assert interface["status"] == "error"
 
 
-def test_reader_that_leaves_early_is_no_error(config_file: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_reader_that_leaves_early_is_no_error(config_file: Path, unbuffered: str) -> None:
     """``synguard alerts | true`` says nothing on standard error."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        result = _process("alerts", "--config", str(config_file), stdout=writing)
+        result = _process("alerts", "--config", str(config_file), stdout=writing, env=environment)
     finally:
         os.close(writing)
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_full_disk_is_an_error(config_file: Path) -> None:
-    """Output that could not be written is exit 1, so that a script does not trust it."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_full_disk_is_an_error(config_file: Path, unbuffered: str) -> None:
+    """Output that could not be written is said once and exit 1, so that a script does not trust it."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("w") as full:
-        result = _process("alerts", "--config", str(config_file), stdout=full)
-    assert result.returncode == 1
-    assert "No space left" in result.stderr
-    assert "Traceback" not in result.stderr
+        result = _process("alerts", "--config", str(config_file), stdout=full, env=environment)
+    said = "synguard: error: cannot write the output: No space left on device\n"
+    assert (result.returncode, result.stderr) == (1, said)
 
 
 def test_the_daemon_loads_no_tables() -> None:
