@@ -17,6 +17,7 @@ from bench.demo import broken_promises
 from bench.enter import child_environment
 from bench.namespaces import namespaces_of, remove_stale, wait_until
 from bench.phases import PhaseFigures
+from tests.unit.public import python_as_nobody
 
 _KEYS = [
     "phase",
@@ -92,7 +93,7 @@ def test_a_broken_promise_is_named(changed: PhaseFigures, complaint: str) -> Non
     assert broken_promises(story(**{changed.phase.replace("-", "_"): changed})) == [complaint]
 
 
-def start_demo(*arguments: str, user: int | None = None) -> subprocess.Popen[str]:
+def start_demo(*arguments: str) -> subprocess.Popen[str]:
     """Return a demo that has just been started."""
     return subprocess.Popen(
         [sys.executable, "-m", "bench.demo", *arguments],
@@ -100,7 +101,6 @@ def start_demo(*arguments: str, user: int | None = None) -> subprocess.Popen[str
         stderr=subprocess.PIPE,
         env=child_environment(),
         text=True,
-        user=user,
     )
 
 
@@ -125,10 +125,9 @@ def flooding() -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.root
 def test_without_root_it_says_what_to_do() -> None:
     """Somebody who is not root gets exit code 3 and the command that works."""
-    with start_demo(user=65534) as demo:
-        _, complaint = demo.communicate(timeout=30)
+    demo = python_as_nobody("-m", "bench.demo")
     assert demo.returncode == 3
-    assert "sudo make demo" in complaint
+    assert "sudo make demo" in demo.stderr
 
 
 @pytest.mark.root

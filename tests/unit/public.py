@@ -1,9 +1,23 @@
-"""A directory that another user may enter; pytest's own are for the one who runs it."""
+"""What somebody who is not root may enter, wherever the checkout lies, and commands as that somebody."""
 
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Where the checkout appears to nobody: its own place may be closed to others, as /root and many homes are.
+_PUBLIC_ROOT = Path("/mnt")
+_BECOME_NOBODY = f"""
+mount --bind "$1" {_PUBLIC_ROOT}
+cd {_PUBLIC_ROOT}
+shift
+exec setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"
+"""
 
 
 @contextmanager
@@ -13,3 +27,21 @@ def public_directory() -> Iterator[Path]:
         directory = Path(name)
         directory.chmod(0o755)
         yield directory
+
+
+def python_as_nobody(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run this interpreter as nobody, in the checkout, which appears elsewhere in mounts of its own."""
+    python = Path(sys.executable)
+    folder = python.parent.resolve()
+    if folder.is_relative_to(ROOT):
+        folder = _PUBLIC_ROOT / folder.relative_to(ROOT)
+    become = ["unshare", "--mount", "--", "sh", "-euc", _BECOME_NOBODY, "sh", str(ROOT)]
+    return subprocess.run(
+        [*become, str(folder / python.name), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )

@@ -3,8 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ import pytest
 from synguard import client
 from synguard.client import NotAnsweringError, NotRunningError, daemon_pid, request
 from synguard.errors import UsageError
-from tests.unit.public import public_directory
+from tests.unit.public import public_directory, python_as_nobody
 
 
 @contextmanager
@@ -139,9 +137,5 @@ def test_forbidden_socket_says_the_way_in(group: str, said: str) -> None:
         listening.listen()
         path.chmod(0o660)
         shutil.chown(path, group=group)
-        result = subprocess.run(
-            [sys.executable, "-c", code, str(path)],
-            user=65534, group=65534, extra_groups=[], text=True, capture_output=True, check=True,
-            cwd=Path(client.__file__).parents[1],
-        )  # fmt: skip
-    assert said in result.stdout
+        result = python_as_nobody("-c", code, str(path))
+    assert said in result.stdout, result.stderr

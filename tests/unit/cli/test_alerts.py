@@ -19,7 +19,7 @@ from synguard.cli.alerts import TABLE_ROWS
 from synguard.errors import SynguardError
 from synguard.history.records import alert_to_json
 from tests.unit.cli.conftest import ALERTS, FLOOD, SCAN, SPOOFED, Cli, FakeDaemon, write_history
-from tests.unit.public import public_directory
+from tests.unit.public import public_directory, python_as_nobody
 
 
 def _ids(output: str) -> list[int]:
@@ -238,10 +238,6 @@ def test_without_permission_nobody_learns_anything() -> None:
         database = directory / "state" / "synguard.db"
         write_history(database, *ALERTS)
         database.parent.chmod(0o750)
-        result = subprocess.run(
-            [sys.executable, "-m", "synguard", "alerts", "--local", "--database", str(database)],
-            user=65534, group=65534, extra_groups=[], capture_output=True, text=True, check=False,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        )  # fmt: skip
+        result = python_as_nobody("-m", "synguard", "alerts", "--local", "--database", str(database))
     assert (result.returncode, result.stdout) == (3, "")
     assert "sudo" in result.stderr
