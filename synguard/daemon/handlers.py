@@ -17,8 +17,9 @@ from synguard.history.filter import AlertFilter
 from synguard.history.query import find_alerts, get_alert
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
-from synguard.model import Block, Network, RespondMode, source_text, unmapped
+from synguard.model import Block, Network, RespondMode, source_text
 from synguard.observe.log import LineWriter
+from synguard.respond.policy import unmapped
 from synguard.respond.responder import Responder
 
 #: A block by hand lasts at most 30 days: none is without end.

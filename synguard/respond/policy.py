@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 
-from synguard.model import Alert, AlertClass, AlertKind, Network, RespondMode, Response, source_text, unmapped
+from synguard.model import Alert, AlertClass, AlertKind, Network, RespondMode, Response, source_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,17 @@ class Decision:
 
     response: Response | None
     reason: str
+
+
+def unmapped(network: Network) -> Network:
+    """Return an IPv4 network that is written in IPv6 (``::ffff:192.0.2.7``) as IPv4; others as they are.
+
+    The probe holds IPv4 addresses that way, so both forms name the same packets.
+    """
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return IPv4Network((mapped, network.prefixlen - 96))
 
 
 def overlaps(first: Network, second: Network) -> bool:
