@@ -124,22 +124,30 @@ class Attribution:
 
     def _share(self, source: SourceReading, reading: ListenerReading) -> Share:
         """Return what share of a listener's half-open attempts a source explains: 0.0 if none."""
-        slice_ns, now_ns = self._snapshot.source_cohort_ns, self._snapshot.time_ns
         theirs = self._slices_of(reading).half_open
         ours = self._half_open_of(source)
-        end_ns = now_ns - self._allowance_ns(reading.listener)
-        old = {start: n for start, n in ours.items() if end_ns - NS_PER_S <= start <= end_ns - slice_ns}
-        if sum(old.values()) >= self._min_attempts:
-            from_ns, until_ns = end_ns - NS_PER_S, end_ns - slice_ns
-        else:  # The flood is too young for matured slices to tell.
-            from_ns, until_ns = now_ns - 2 * NS_PER_S, now_ns
-            old = {start: n for start, n in ours.items() if from_ns <= start <= until_ns}
+        from_ns, until_ns = self._telling_span(ours, self._allowance_ns(reading.listener))
+        old = {start: n for start, n in ours.items() if from_ns <= start <= until_ns}
         total = sum(old.values())
         both = sum(min(count, theirs.get(start, 0)) for start, count in old.items())
         if total == 0 or both < FIT / _targets(source) * total or self._contradicted(ours, reading):
             return Share(source, reading.listener, 0.0)
         all_of_them = sum(count for start, count in theirs.items() if from_ns <= start <= until_ns)
         return Share(source, reading.listener, min(1.0, both / all_of_them))
+
+    def _telling_span(self, ours: dict[int, int], allowance_ns: int) -> tuple[int, int]:
+        """Return the first and last start of the slices to compare: the surest that hold enough attempts.
+
+        Slices a second old are told apart from a crowd that is merely far away; those behind the allowance
+        tell sooner; where the flood is too young for both, all of the last two seconds must do. Half the
+        sample is enough, for a window that just holds one may lie a little beside these slices.
+        """
+        slice_ns, now_ns = self._snapshot.source_cohort_ns, self._snapshot.time_ns
+        for age_ns in (max(allowance_ns, NS_PER_S), allowance_ns):
+            from_ns, until_ns = now_ns - age_ns - NS_PER_S, now_ns - age_ns - slice_ns
+            if 2 * sum(n for start, n in ours.items() if from_ns <= start <= until_ns) >= self._min_attempts:
+                return from_ns, until_ns
+        return now_ns - 2 * NS_PER_S, now_ns
 
     def _contradicted(self, ours: dict[int, int], reading: ListenerReading) -> bool:
         """Tell whether a listener has too many distinct sources for one to have made so many attempts."""
