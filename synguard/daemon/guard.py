@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,8 @@ class Guard:
         self._xdp_mode = xdp_mode
         self._log = log
         self._interfaces: list[GuardedInterface] = []
+        #: Looking and verifying happen in threads, and both attach.
+        self._lock = threading.Lock()
         try:
             for name in dict.fromkeys(names):
                 self._interfaces.append(GuardedInterface(name, Claim(name)))
@@ -65,6 +68,8 @@ class Guard:
 
     def _attach(self, guarded: GuardedInterface, probe: Probe) -> None:
         interface = interfaces.find_interface(guarded.name)
+        others = (other.attachment for other in self._interfaces if other is not guarded)
+        interfaces.check_together([interface, *(other.interface for other in others if other is not None)])
         guarded.attachment = attach.attach(interface, probe.programs, self._xdp_mode, guarded.claim)
         guarded.problem = None
         self._log.info(
@@ -79,33 +84,51 @@ class Guard:
     def _miss(self, guarded: GuardedInterface, problem: str) -> None:
         if guarded.problem != problem:
             self._log.warning("interface.missing", interface=guarded.name, problem=problem)
-        guarded.attachment = None
         guarded.problem = problem
+
+    def _leave_moved(self) -> None:
+        """Take the probe off interfaces that have another name now; a vanished one took it along."""
+        for guarded in self._interfaces:
+            attachment = guarded.attachment
+            if attachment is None or attachment.interface.index == _index(guarded.name):
+                continue
+            guarded.attachment = None
+            try:
+                attach.detach_renamed(attachment, made_clsact=guarded.claim.made_clsact)
+            except SynguardError as error:
+                self._log.error("probe.not_detached", interface=guarded.name, error=str(error))
 
     def look(self, probe: Probe) -> None:
         """Notice interfaces that vanished, came back or lost the probe, and mend what can be mended."""
-        for guarded in self._interfaces:
-            try:
-                index = socket.if_nametoindex(guarded.name)
-            except OSError:
-                self._miss(
-                    guarded, f"interface {guarded.name} is not there; it is guarded when it comes back"
-                )
-                continue
-            attachment = guarded.attachment
-            if attachment is not None and attachment.interface.index == index:
-                continue
-            self._try_attach(guarded, probe)
+        with self._lock:
+            for guarded in self._interfaces:
+                if _index(guarded.name) is None:
+                    self._miss(
+                        guarded, f"interface {guarded.name} is not there; it is guarded when it comes back"
+                    )
+            self._leave_moved()
+            for guarded in self._interfaces:
+                if guarded.attachment is None and _index(guarded.name) is not None:
+                    self._try_attach(guarded, probe)
 
     def verify(self, probe: Probe) -> None:
         """Make sure that the kernel still runs our programs; put back what somebody took away."""
-        for guarded in self._interfaces:
-            if guarded.attachment is None or attach.attached_as(guarded.attachment, probe.programs):
-                continue
-            self._log.warning("probe.detached", interface=guarded.name)
-            guarded.attachment = None
-            guarded.problem = "the probe was removed from it by somebody else"
-            self._try_attach(guarded, probe)
+        with self._lock:
+            for guarded in self._interfaces:
+                if guarded.attachment is not None:
+                    self._verify(guarded, guarded.attachment, probe)
+
+    def _verify(self, guarded: GuardedInterface, attachment: attach.Attachment, probe: Probe) -> None:
+        try:
+            if attach.attached_as(attachment, probe.programs):
+                return
+        except SynguardError as error:
+            self._log.warning("probe.not_verified", interface=guarded.name, error=str(error))
+            return
+        self._log.warning("probe.detached", interface=guarded.name)
+        guarded.attachment = None
+        guarded.problem = "the probe was removed from it by somebody else"
+        self._try_attach(guarded, probe)
 
     def _try_attach(self, guarded: GuardedInterface, probe: Probe) -> None:
         try:
@@ -118,11 +141,10 @@ class Guard:
 
     def detach(self) -> None:
         """Take the probe off every interface and give them up. Trouble is logged; the rest goes on."""
+        self._leave_moved()
         for guarded in self._interfaces:
             try:
-                removed = attach.detach(
-                    guarded.name, made_clsact=bool(guarded.claim.left_over.get("made_clsact"))
-                )
+                removed = attach.detach(guarded.name, made_clsact=guarded.claim.made_clsact)
             except SynguardError as error:
                 self._log.error("probe.not_detached", interface=guarded.name, error=str(error))
             else:
@@ -138,6 +160,13 @@ class Guard:
     def describe(self) -> list[dict[str, Any]]:
         """Return what ``status`` shows of each interface."""
         return [_describe(guarded) for guarded in self._interfaces]
+
+
+def _index(name: str) -> int | None:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return None
 
 
 def _describe(guarded: GuardedInterface) -> dict[str, Any]:

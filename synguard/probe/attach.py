@@ -7,12 +7,15 @@ people's filters go on as before.
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe import tc, xdp
@@ -32,6 +35,24 @@ class Attachment:
     egress: str
     #: Why it is not the best way, if it is not.
     note: str | None = None
+
+
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """Turn what netlink and bpf(2) refuse into words; interfaces come and go at any moment."""
+    try:
+        yield
+    except (NetlinkError, OSError) as error:
+        code = error.code if isinstance(error, NetlinkError) else error.errno
+        reason = os.strerror(code) if code else str(error)
+        if code == errno.EPERM:
+            raise UnsupportedError(
+                f"{name}: not permitted: guarding needs root with CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and "
+                "CAP_SYS_ADMIN"
+            ) from error
+        raise SynguardError(
+            f"{name}: the kernel refuses: {reason}; `ip link show` tells how it fares"
+        ) from error
 
 
 def _attach_ingress(
@@ -80,12 +101,10 @@ def attach(interface: Interface, programs: Mapping[str, int], wanted: str, claim
     if interface.device_type not in ETHERNET_TYPES:
         raise UnsupportedError(
             f"{interface.name} has no Ethernet header (device type {interface.device_type}); "
-            "guard the Ethernet interface below it"
+            "guard the Ethernet interface below it: --interface IF, or probe.interfaces"
         )
-    with IPRoute() as ipr:
-        made_before = bool(claim.left_over.get("made_clsact")) and tc.own_filter(
-            ipr, interface.index, TC_EGRESS_PROGRAM
-        )
+    with _in_words(interface.name), IPRoute() as ipr:
+        made_before = claim.made_clsact and tc.own_filter(ipr, interface.index, TC_EGRESS_PROGRAM)
         made_now = tc.ensure_clsact(ipr, interface.index)
         claim.record({"pid": os.getpid(), "made_clsact": bool(made_before or made_now)})
         claim.left_over = {"made_clsact": bool(made_before or made_now)}
@@ -98,35 +117,49 @@ def detach(name: str, *, made_clsact: bool) -> list[str]:
     """Remove everything of ours from one interface; return what was removed, in words.
 
     The clsact qdisc goes only if we made it and no filter is left in it. An interface that is gone took
-    everything with it.
+    everything with it. Raises SynguardError when the kernel refuses.
     """
-    removed = []
-    with IPRoute() as ipr:
+    with _in_words(name), IPRoute() as ipr:
         links = ipr.link_lookup(ifname=name)
-        if not links:
+        return _detach_index(ipr, links[0], made_clsact) if links else []
+
+
+def detach_renamed(attachment: Attachment, *, made_clsact: bool) -> list[str]:
+    """Do as :func:`detach` for an interface that may have another name now."""
+    with _in_words(attachment.interface.name), IPRoute() as ipr:
+        return _detach_index(ipr, attachment.interface.index, made_clsact)
+
+
+def _detach_index(ipr: Any, index: int, made_clsact: bool) -> list[str]:
+    try:
+        interface = describe(ipr.get_links(index)[0])
+    except NetlinkError as error:
+        if error.code == errno.ENODEV:
             return []
-        interface = describe(ipr.get_links(links[0])[0])
-        if interface.xdp_program_id is not None and xdp.is_ours(interface.xdp_program_id):
-            xdp.remove_own(ipr, interface)
-            removed.append(f"{name}: XDP program")
-        gone = [
-            program
-            for program in (TC_INGRESS_PROGRAM, TC_EGRESS_PROGRAM)
-            if tc.remove_filter(ipr, interface.index, program)
-        ]
-        removed += [f"{name}: tc filter {program}" for program in gone]
-        if made_clsact and tc.remove_clsact(ipr, interface.index):
-            removed.append(f"{name}: clsact qdisc")
+        raise
+    removed = []
+    name = interface.name
+    if interface.xdp_program_id is not None and xdp.is_ours(interface.xdp_program_id):
+        xdp.remove_own(ipr, interface)
+        removed.append(f"{name}: XDP program")
+    gone = [
+        program
+        for program in (TC_INGRESS_PROGRAM, TC_EGRESS_PROGRAM)
+        if tc.remove_filter(ipr, index, program)
+    ]
+    removed += [f"{name}: tc filter {program}" for program in gone]
+    if made_clsact and tc.remove_clsact(ipr, index):
+        removed.append(f"{name}: clsact qdisc")
     return removed
 
 
 def attached_as(attachment: Attachment, programs: Mapping[str, int]) -> bool:
-    """Tell whether both directions still run exactly our programs."""
-    try:
-        interface = find_interface(attachment.interface.name)
-    except SynguardError:
+    """Tell whether both directions still run exactly our programs. Raises SynguardError if nobody tells."""
+    name = attachment.interface.name
+    if name not in all_names():
         return False
-    with IPRoute() as ipr:
+    interface = find_interface(name)
+    with _in_words(name), IPRoute() as ipr:
         egress = tc.own_filter(ipr, interface.index, TC_EGRESS_PROGRAM) is not None
         if attachment.ingress == "tc-ingress":
             return egress and tc.own_filter(ipr, interface.index, TC_INGRESS_PROGRAM) is not None
@@ -150,7 +183,7 @@ def detach_all(interfaces: Iterable[str] | None = None) -> list[str]:
             find_interface(name)
         claim = Claim(name)
         try:
-            removed += detach(name, made_clsact=bool(claim.left_over.get("made_clsact")))
+            removed += detach(name, made_clsact=claim.made_clsact)
         finally:
             claim.release()
     return removed

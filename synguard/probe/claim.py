@@ -19,6 +19,15 @@ def _path(interface: str) -> Path:
     return CLAIMS / f"netns-{namespace}-{interface}.lock"
 
 
+def _content(file: IO[str]) -> dict[str, Any]:
+    file.seek(0)
+    try:
+        content = json.load(file)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 class Claim:
     """The exclusive right to guard an interface of this network namespace, until released or dead.
 
@@ -30,17 +39,37 @@ class Claim:
         """Take the claim. Raises SynguardError naming the process that holds it."""
         self.interface = interface
         self._path = _path(interface)
-        self._file = self._open()
-        self.left_over = self._read()
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.close()
-            holder = self.left_over.get("pid", "unknown")
-            raise SynguardError(
-                f"interface {interface} is already guarded by synguard with pid {holder}; stop that one first"
-            ) from error
+        self._file = self._lock()
+        self.left_over = _content(self._file)
         self.record({**self.left_over, "pid": os.getpid()})
+
+    @property
+    def made_clsact(self) -> bool:
+        """Whether the clsact qdisc is of our making."""
+        return bool(self.left_over.get("made_clsact"))
+
+    def _lock(self) -> IO[str]:
+        while True:
+            file = self._open()
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever held it may have taken the file away in between: then the lock is on nothing.
+                if self._leads_to(file):
+                    return file
+            except BlockingIOError as error:
+                with file:
+                    holder = _content(file).get("pid", "unknown")
+                raise SynguardError(
+                    f"interface {self.interface} is already guarded by synguard with pid {holder}; "
+                    "stop that one first"
+                ) from error
+            file.close()
+
+    def _leads_to(self, file: IO[str]) -> bool:
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(file.fileno()))
+        except FileNotFoundError:
+            return False
 
     def _open(self) -> IO[str]:
         try:
@@ -51,14 +80,6 @@ class Claim:
         except OSError as error:
             raise SynguardError(f"cannot write {self._path}: {error.strerror}") from error
         return os.fdopen(descriptor, "r+", encoding="utf-8")
-
-    def _read(self) -> dict[str, Any]:
-        self._file.seek(0)
-        try:
-            content = json.load(self._file)
-        except ValueError:
-            return {}
-        return content if isinstance(content, dict) else {}
 
     def record(self, content: dict[str, Any]) -> None:
         """Write what a successor must know; ``pid`` is for people."""

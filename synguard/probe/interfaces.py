@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from synguard.errors import SynguardError, UnsupportedError
 
@@ -28,6 +30,16 @@ class Interface:
     lower: int | None
     xdp_mode: str | None
     xdp_program_id: int | None
+
+
+@contextmanager
+def _netlink() -> Iterator[Any]:
+    """Open netlink; what it refuses becomes a SynguardError."""
+    try:
+        with IPRoute() as ipr:
+            yield ipr
+    except (NetlinkError, OSError) as error:
+        raise SynguardError(f"the kernel does not tell about interfaces: {error}; try again") from error
 
 
 def describe(link: Any) -> Interface:
@@ -51,7 +63,7 @@ def describe(link: Any) -> Interface:
 
 def find_interface(name: str) -> Interface:
     """Return the interface of that name. Raises SynguardError with the names there are."""
-    with IPRoute() as ipr:
+    with _netlink() as ipr:
         links = {link.get_attr("IFLA_IFNAME"): link for link in ipr.get_links()}
     if name not in links:
         raise SynguardError(f"there is no interface {name!r} here; there are: {', '.join(sorted(links))}")
@@ -60,16 +72,23 @@ def find_interface(name: str) -> Interface:
 
 def default_route_interfaces() -> list[str]:
     """Return the interfaces of the default routes, IPv4 first. Raises SynguardError if there are none."""
-    with IPRoute() as ipr:
+    with _netlink() as ipr:
         routes = [
             *ipr.get_default_routes(family=socket.AF_INET),
             *ipr.get_default_routes(family=socket.AF_INET6),
         ]
-        indices = {route.get_attr("RTA_OIF") for route in routes} - {None}
+        indices = {index for route in routes for index in _outgoing(route)}
         names = [link.get_attr("IFLA_IFNAME") for index in sorted(indices) for link in ipr.get_links(index)]
     if not names:
         raise SynguardError("there is no default route, so name the interface to guard: --interface IF")
     return names
+
+
+def _outgoing(route: Any) -> list[int]:
+    """Return the interfaces of a route; one over several paths names them in its hops."""
+    index = route.get_attr("RTA_OIF")
+    hops = route.get_attr("RTA_MULTIPATH") or ()
+    return [hop["oif"] for hop in hops] if index is None else [index]
 
 
 def check_together(interfaces: Sequence[Interface]) -> None:
@@ -89,5 +108,5 @@ def check_together(interfaces: Sequence[Interface]) -> None:
 
 def all_names() -> set[str]:
     """Return the name of every interface there is."""
-    with IPRoute() as ipr:
+    with _netlink() as ipr:
         return {link.get_attr("IFLA_IFNAME") for link in ipr.get_links()}

@@ -16,6 +16,7 @@ from bench.guard import Guard, synguard_command
 from bench.links import attach_xdp
 from bench.namespaces import Topology, run_in, wait_until
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
+from synguard.probe.interfaces import default_route_interfaces
 
 from .conftest import OpenListener, ShakeHands, StartDaemon
 
@@ -42,14 +43,18 @@ def in_server(topology: Topology, *argv: str, check: bool = True) -> subprocess.
 
 def attached(topology: Topology) -> str:
     """Return what ip and tc say of the server's interface."""
-    interface = topology.server.interface
+    return everything(topology, topology.server.interface)
+
+
+def everything(topology: Topology, interface: str) -> str:
+    """Return what is on an interface: its XDP program, and the filters and qdiscs of tc."""
     return "\n".join(
-        in_server(topology, *argv).stdout
+        in_server(topology, *argv, interface).stdout
         for argv in (
-            ["ip", "-details", "link", "show", "dev", interface],
-            ["tc", "qdisc", "show", "dev", interface],
-            ["tc", "filter", "show", "dev", interface, "egress"],
-            ["tc", "filter", "show", "dev", interface, "ingress"],
+            ["ip", "-details", "link", "show", "dev"],
+            ["tc", "qdisc", "show", "dev"],
+            ["tc", "filter", "show", "egress", "dev"],
+            ["tc", "filter", "show", "ingress", "dev"],
         )
     )
 
@@ -205,6 +210,7 @@ def test_an_interface_that_vanishes_is_guarded_again_when_it_comes_back(
         wait_until(lambda present=present: of_interface(guard)["attached"] is present, "the change", 10.0)  # type: ignore[misc]
         if not present:
             assert "not there" in str(of_interface(guard)["note"])
+            wait_until(lambda: "synguard_" not in everything(topology, "elsewhere"), "leaving", 5.0)
     assert guard.named("interface.missing")
     assert "synguard_xdp" in attached(topology)
 
@@ -229,6 +235,31 @@ def test_a_probe_that_somebody_removes_is_put_back(topology: Topology, start_dae
     in_server(topology, "ip", "link", "set", "dev", topology.server.interface, "xdp", "off")
     guard.wait_for(lambda: bool(guard.named("probe.detached")), "noticing", 10.0)
     wait_until(lambda: "synguard_xdp" in attached(topology), "the mending", 10.0)
+
+
+def test_the_default_interfaces_are_those_of_every_path(topology: Topology) -> None:
+    """A default route over two paths names its interfaces in its hops."""
+    for argv in (
+        ["ip", "link", "add", "second0", "type", "veth", "peer", "name", "far0"],
+        ["ip", "addr", "add", "198.18.99.1/24", "dev", "second0"],
+        ["ip", "link", "set", "second0", "up"],
+        ["ip", "link", "set", "far0", "up"],
+        ["ip", "-6", "route", "del", "default"],
+        [
+            "ip",
+            "route",
+            "replace",
+            "default",
+            "nexthop",
+            "via",
+            "198.18.0.254",
+            "nexthop",
+            "via",
+            "198.18.99.254",
+        ],
+    ):
+        in_server(topology, *argv)
+    assert run_in(topology.server, default_route_interfaces) == [topology.server.interface, "second0"]
 
 
 def test_a_bridge_and_its_port_together_are_refused(topology: Topology, tmp_path: Path) -> None:
