@@ -38,10 +38,10 @@ LEARNING_S = 1.25
 
 FLOOD_SYN_PER_S = 60_000.0
 FLOOD_S = 4.05
-#: The server's queues. At 60,000 SYN/s they are full after half a second, several times what the daemon
+#: The server's queues. At 60,000 SYN/s they are full after 0.41 s, a multiple of what the daemon
 #: needs to act, and a tenth of the flood. tcp_max_syn_backlog is far above, or the kernel would
 #: turn strangers away from three quarters of that on.
-QUEUE_ENTRIES = 32_768
+QUEUE_ENTRIES = 24_576
 SERVER_SYSCTLS = {
     "ipv4/tcp_syncookies": 0,
     "core/somaxconn": QUEUE_ENTRIES,
