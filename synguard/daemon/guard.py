@@ -157,6 +157,17 @@ class Guard:
             guarded.claim.release()
         self._interfaces = []
 
+    def cannot_drop(self) -> str | None:
+        """Return why blocks would stop nothing, or None; interfaces that are away say nothing."""
+        attachments = [guarded.attachment for guarded in self._interfaces if guarded.attachment is not None]
+        if not attachments or any(attachment.can_drop for attachment in attachments):
+            return None
+        names = ", ".join(attachment.interface.name for attachment in attachments)
+        return (
+            f"{names} can only be observed, from tc: free it of the other XDP program, or allow XDP by "
+            'probe.xdp_mode = "auto" (`synguard status` says which)'
+        )
+
     def describe(self) -> list[dict[str, Any]]:
         """Return what ``status`` shows of each interface."""
         return [_describe(guarded) for guarded in self._interfaces]

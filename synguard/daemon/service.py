@@ -82,7 +82,7 @@ def _guard(
     try:
         guard.attach_first(probe)
         history.start()
-        responder = _responder(settings, probe, history)
+        responder = _responder(settings, probe, guard, history)
         watch = Watch(
             probe,
             guard,
@@ -112,12 +112,17 @@ def _thresholds(settings: Settings) -> Thresholds:
     return Thresholds(**to_builtins(settings.detect))
 
 
-def _responder(settings: Settings, probe: Probe, history: HistoryStore) -> Responder:
+def _responder(settings: Settings, probe: Probe, guard: Guard, history: HistoryStore) -> Responder:
     respond = settings.respond
     rules = Rules(respond.mode, respond.drop, respond.block_ttl_s, respond.max_blocks)
     gather_protected = partial(
         protected.gather, respond.allow_networks, respond.trusted_aggregator_networks, respond.ssh_ports
     )
     return Responder(
-        Blocks(probe, respond.max_blocks), rules, gather_protected, history, structlog.get_logger()
+        Blocks(probe, respond.max_blocks),
+        rules,
+        gather_protected,
+        guard.cannot_drop,
+        history,
+        structlog.get_logger(),
     )

@@ -30,6 +30,8 @@ PROTECTED_INTERVAL_S = 10.0
 IDLE_PACE = 2
 #: A response that ends while its alert is open is decided anew this long before.
 RENEW_BEFORE_S = 2.0
+#: What stood against a response may have passed after this long.
+DECIDE_AGAIN_AFTER_S = 5.0
 
 
 class Watch:
@@ -58,6 +60,7 @@ class Watch:
         self._log = log
         self._stop = asyncio.Event()
         self._decided: dict[int, tuple[Alert, Decision]] = {}
+        self._retry_at_s: dict[int, float] = {}
         self._considering: dict[int, asyncio.Task[None]] = {}
 
     async def run(self, control: ControlServer, stop: StopRequest) -> None:
@@ -139,6 +142,7 @@ class Watch:
         if isinstance(action, AlertClosed):
             self._log.info("alert.closed", **_described(alert), because=str(alert.closed_because))
             self._decided.pop(alert.id, None)
+            self._retry_at_s.pop(alert.id, None)
             return
         if isinstance(action, AlertOpened):
             self._log.warning("alert.raised", **_described(alert))
@@ -165,8 +169,9 @@ class Watch:
             return True
         response = decision.response
         if response is None:
-            return False
-        ends_soon = response.until_s is not None and response.until_s - time.time() < RENEW_BEFORE_S
+            return decision.retry and time.monotonic() >= self._retry_at_s[alert.id]
+        renew_before_s = min(RENEW_BEFORE_S, self._responder.rules.block_ttl_s / 2)
+        ends_soon = response.until_s is not None and response.until_s - time.time() < renew_before_s
         return ends_soon or response.mode is not self._responder.rules.mode
 
     def _consider(self, alert: Alert) -> None:
@@ -176,14 +181,20 @@ class Watch:
     async def _decide(self, alert: Alert) -> None:
         try:
             decision = await self._responder.consider(alert, time.time())
+        except Exception as error:  # noqa: BLE001 — a fault in responding costs this answer, not the guard.
+            self._log.exception("response.failed", alert_id=alert.id)
+            decision = Decision(None, f"deciding failed ({error}); the log has the details", retry=True)
         finally:
             self._considering.pop(alert.id, None)
-        self._decided[alert.id] = (alert, decision)
         current = {held.id: held for held in self.detector.open_alerts()}.get(alert.id)
         if current is None:
-            self._decided.pop(alert.id)
             return
+        _, before = self._decided.get(alert.id, (None, None))
+        self._decided[alert.id] = (alert, decision)
+        self._retry_at_s[alert.id] = time.monotonic() + DECIDE_AGAIN_AFTER_S
         self._history.save(self._with_decision(current))
+        if decision == before:
+            return
         self._log.info(
             "alert.decided",
             alert_id=alert.id,

@@ -36,6 +36,11 @@ class Attachment:
     #: Why it is not the best way, if it is not.
     note: str | None = None
 
+    @property
+    def can_drop(self) -> bool:
+        """Whether blocks are enforced here."""
+        return self.ingress != "tc-ingress"
+
 
 @contextmanager
 def _in_words(name: str) -> Iterator[None]:

@@ -56,7 +56,7 @@ class Blocks:
                 f"{block.target}: only {layout.BLOCK_LENGTHS_MAX} prefix lengths can be blocked at once, "
                 "and in use are " + ", ".join(sorted({f"/{held.prefixlen}" for held in self._blocks}))
             )
-        until_ns = self._monotonic_ns() + max(0, int((block.until_s - self._wall_s()) * 1e9))
+        until_ns = self._monotonic_ns() + int(self._left_s(block) * 1e9)
         try:
             self._probe.maps["blocks"].update(
                 layout.encode_block_key(block.target), layout.BLOCK.pack(until_ns, 0)
@@ -68,15 +68,28 @@ class Blocks:
         self._blocks[block.target] = replace(block, hits=0)
         self._probe.set_block_lengths(lengths)
 
+    def _left_s(self, block: Block) -> float:
+        """Return how long a block goes on: never longer than it was made for, though the clock be wrong.
+
+        A machine without a battery-backed clock wakes up long before the block was made.
+        """
+        return max(0.0, min(block.until_s - self._wall_s(), block.until_s - block.created_at_s))
+
     @staticmethod
     def _lengths(targets: Iterable[Network]) -> list[int]:
         return sorted({target.prefixlen + (96 if target.version == 4 else 0) for target in targets})
 
     def remove(self, target: Network) -> bool:
-        """Stop dropping; return whether there was such a block."""
-        if self._blocks.pop(target, None) is None:
+        """Stop dropping; return whether there was such a block. Raises SynguardError on refusal."""
+        if target not in self._blocks:
             return False
-        self._probe.maps["blocks"].delete(layout.encode_block_key(target))
+        try:
+            self._probe.maps["blocks"].delete(layout.encode_block_key(target))
+        except OSError as error:
+            raise SynguardError(
+                f"the kernel does not end the block of {target}: {error.strerror}; it ends by itself in time"
+            ) from error
+        del self._blocks[target]
         self._probe.set_block_lengths(self._lengths(self._blocks))
         return True
 

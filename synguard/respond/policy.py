@@ -41,6 +41,8 @@ class Decision:
 
     response: Response | None
     reason: str
+    #: Whether what stands against it may pass by itself, so that it is worth deciding again.
+    retry: bool = False
 
 
 def unmapped(network: Network) -> Network:
@@ -85,7 +87,7 @@ def decide(
     """
     refusal = _refusal(alert, rules, protected, blocks_held)
     if refusal is not None or alert.source is None:
-        return Decision(None, refusal or "")
+        return Decision(None, refusal or "", retry=blocks_held >= rules.max_blocks)
     target = source_text(alert.source)
     reason = f'single source {target} floods, respond.drop is "always", and it is not on the never-touch list'
     return Decision(Response("drop", rules.mode, target, reason, wall_s + rules.block_ttl_s), reason)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from synguard.model import Address, Network
 from synguard.respond.policy import Protected
@@ -38,8 +42,17 @@ def _single(address: Address) -> Network:
     return ip_network(address)
 
 
+@contextmanager
+def _netlink() -> Iterator[Any]:
+    try:
+        with IPRoute() as ipr:
+            yield ipr
+    except NetlinkError as error:
+        raise OSError(error.code, os.strerror(error.code)) from error
+
+
 def _addresses_and_gateways() -> Iterator[Protected]:
-    with IPRoute() as ipr:
+    with _netlink() as ipr:
         for message in ipr.get_addr():
             for name in ("IFA_LOCAL", "IFA_ADDRESS"):
                 if text := message.get_attr(name):

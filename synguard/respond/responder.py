@@ -9,7 +9,7 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from synguard.errors import SynguardError, UsageError
+from synguard.errors import SynguardError, UnsupportedError, UsageError
 from synguard.model import Alert, Block, Network, RespondMode, Response, source_text
 from synguard.respond.blocks import Blocks
 from synguard.respond.policy import Decision, Protected, Rules, decide, protection
@@ -33,12 +33,15 @@ class Responder:
         blocks: Blocks,
         rules: Rules,
         gather_protected: Callable[[], Iterable[Protected]],
+        cannot_drop: Callable[[], str | None],
         history: BlockHistory,
         log: FilteringBoundLogger,
     ) -> None:
         self.blocks = blocks
         self.rules = rules
         self._gather_protected = gather_protected
+        #: Says why the probe could not drop anything where it sits, or None.
+        self._cannot_drop = cannot_drop
         self._history = history
         self._log = log
         #: Blocks set and refusals given since the start, for ``status``.
@@ -51,7 +54,8 @@ class Responder:
             protected = tuple(await asyncio.to_thread(self._gather_protected))
         except OSError as error:
             self._log.error("protected.unknown", error=str(error))
-            return Decision(None, f"the never-touch list cannot be read ({error}), so nothing is touched")
+            reason = f"the never-touch list cannot be read ({error}), so nothing is touched"
+            return Decision(None, reason, retry=True)
         decision = decide(alert, self.rules, protected, len(self.blocks), wall_s)
         if decision.response is None or alert.source is None:
             self.refusals += 1
@@ -64,16 +68,20 @@ class Responder:
         return self._enforce(alert, alert.source, decision.response, wall_s)
 
     def _enforce(self, alert: Alert, source: Network, response: Response, wall_s: float) -> Decision:
-        until_s = response.until_s or wall_s
+        if (why := self._cannot_drop()) is not None:
+            self.refusals += 1
+            return Decision(None, why, retry=True)
         held = next((block for block in self.blocks.held() if block.target == source), None)
-        if held is not None and held.asked_by == "manual" and held.until_s >= until_s:
-            return Decision(response, f"{response.target} is blocked by hand already, and longer")
-        block = Block(source, until_s, response.reason, "alert", alert.id, wall_s)
+        if held is not None and held.asked_by == "manual":
+            # A person's block stays a person's: leaving enforce must not end it.
+            reason = f"{response.target} is blocked by hand already"
+            return Decision(replace(response, until_s=held.until_s), reason)
+        block = Block(source, response.until_s or wall_s, response.reason, "alert", alert.id, wall_s)
         try:
             self._put(block)
         except SynguardError as error:
             self.refusals += 1
-            return Decision(None, str(error))
+            return Decision(None, str(error), retry=True)
         return Decision(response, response.reason)
 
     def _put(self, block: Block) -> None:
@@ -92,8 +100,11 @@ class Responder:
     async def block_by_hand(self, target: Network, ttl_s: float, reason: str, wall_s: float) -> Block:
         """Block a target for ``ttl_s`` seconds on a person's word.
 
-        Raises UsageError when it is on the never-touch list, SynguardError when it cannot be done.
+        Raises UsageError when it is on the never-touch list, UnsupportedError when nothing can be dropped
+        here, SynguardError when it cannot be done.
         """
+        if (why := self._cannot_drop()) is not None:
+            raise UnsupportedError(f"{why}; nothing was blocked")
         try:
             protected = tuple(await asyncio.to_thread(self._gather_protected))
         except OSError as error:
@@ -145,8 +156,11 @@ class Responder:
 
     def tidy(self) -> None:
         """Forget blocks whose time is over; the kernel has stopped enforcing them by itself."""
-        for block in self.blocks.expire():
-            self._forget(block.target, "its time is over")
+        try:
+            for block in self.blocks.expire():
+                self._forget(block.target, "its time is over")
+        except SynguardError as error:
+            self._log.error("source.not_unblocked", error=str(error))
 
     async def spare_protected(self) -> None:
         """End blocks of addresses that have come onto the never-touch list since."""
@@ -158,5 +172,9 @@ class Responder:
             self._log.error("protected.unknown", error=str(error))
             return
         for block in self.blocks.held():
-            if (why := protection(block.target, protected)) is not None:
+            if (why := protection(block.target, protected)) is None:
+                continue
+            try:
                 self.unblock(block.target, why)
+            except SynguardError as error:
+                self._log.error("source.not_unblocked", target=source_text(block.target), error=str(error))

@@ -15,6 +15,8 @@ from bench.enter import child_environment, command_in
 from bench.guard import Guard, synguard_command
 from bench.links import attach_xdp
 from bench.namespaces import Topology, run_in, wait_until
+from synguard import client
+from synguard.errors import UnsupportedError
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
 from synguard.probe.interfaces import default_route_interfaces
 
@@ -120,6 +122,8 @@ def test_somebody_elses_xdp_program_stays_and_we_observe(
     described = of_interface(guard)
     assert described["ingress"] == "tc-ingress"
     assert "somebody else's XDP program (somebody_elses" in str(described["note"])
+    with pytest.raises(UnsupportedError, match="nothing was blocked"):
+        client.request(guard.socket, "block_add", target="203.0.113.7", ttl_s=60.0)
     shake_hands_from_client(str(server.ipv4.ip), 8080, 23)
     wait_until(lambda: guard.status()["totals"]["completed"] == 23, "23 completions")
     assert guard.stop() == 0

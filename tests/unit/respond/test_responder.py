@@ -1,0 +1,170 @@
+"""The responder and its blocks: what they do when the kernel, the clock or the interface is against them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Iterable
+from ipaddress import ip_network
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+
+from synguard.errors import SynguardError, UnsupportedError
+from synguard.model import (
+    Alert,
+    AlertClass,
+    AlertKind,
+    AlertState,
+    Block,
+    Listener,
+    Network,
+    RespondMode,
+    Severity,
+)
+from synguard.probe import layout
+from synguard.respond.blocks import Blocks
+from synguard.respond.policy import Protected, Rules
+from synguard.respond.responder import Responder
+
+NOW_S = 1_790_000_000.0
+SOURCE = ip_network("198.51.100.7")
+
+
+class FakeMap:
+    """A hash map; ``refuse`` lets every change fail."""
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, bytes] = {}
+        self.refuse = False
+
+    def _check(self) -> None:
+        if self.refuse:
+            raise OSError(errno.ENOMEM, "no memory")
+
+    def update(self, key: bytes, value: bytes) -> None:
+        """Set an entry."""
+        self._check()
+        self.entries[key] = value
+
+    def delete(self, key: bytes) -> bool:
+        """Remove an entry."""
+        self._check()
+        return self.entries.pop(key, None) is not None
+
+    def lookup(self, key: bytes) -> bytes | None:
+        """Return an entry."""
+        return self.entries.get(key)
+
+
+class Scene:
+    """A responder with everything around it made up."""
+
+    def __init__(self) -> None:
+        self.map = FakeMap()
+        self.wall_s = NOW_S
+        self.cannot_drop: str | None = None
+        self.protected: list[Protected] | OSError = []
+        probe: Any = SimpleNamespace(maps={"blocks": self.map}, set_block_lengths=lambda _lengths: None)
+        self.blocks = Blocks(probe, 16, monotonic_ns=lambda: 0, wall_s=lambda: self.wall_s)
+        history: Any = SimpleNamespace(save_block=lambda _block: None, remove_block=lambda _target: None)
+        self.responder = Responder(
+            self.blocks,
+            Rules(RespondMode.ENFORCE, "always", 600.0, 16),
+            self._gather,
+            lambda: self.cannot_drop,
+            history,
+            structlog.get_logger(),
+        )
+
+    def _gather(self) -> Iterable[Protected]:
+        if isinstance(self.protected, OSError):
+            raise self.protected
+        return self.protected
+
+    def left_s(self, target: Network) -> float:
+        """Return how long the kernel goes on dropping."""
+        until_ns, _ = layout.BLOCK.unpack(self.map.entries[layout.encode_block_key(target)])
+        return float(until_ns / 1e9)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """Return a responder that enforces."""
+    return Scene()
+
+
+def flood() -> Alert:
+    """Return an open flood from one source."""
+    listener = Listener.parse("203.0.113.5:443")
+    return Alert(
+        1, AlertKind.SYN_FLOOD, AlertClass.SINGLE_SOURCE, Severity.HIGH, AlertState.OPEN, NOW_S, listener,
+        SOURCE,
+    )  # fmt: skip
+
+
+def manual(ttl_s: float = 60.0) -> Block:
+    """Return a person's block."""
+    return Block(SOURCE, NOW_S + ttl_s, "by hand", "manual", None, NOW_S)
+
+
+def test_nothing_is_said_to_be_dropped_where_nothing_can_be(scene: Scene) -> None:
+    """Behind somebody else's XDP program tc only observes: a block there would look like safety."""
+    scene.cannot_drop = "net0 can only be observed"
+    with pytest.raises(UnsupportedError, match="observed; nothing was blocked"):
+        asyncio.run(scene.responder.block_by_hand(SOURCE, 60.0, "", NOW_S))
+    decision = asyncio.run(scene.responder.consider(flood(), NOW_S))
+    assert (decision.response, decision.reason) == (None, "net0 can only be observed")
+    assert decision.retry
+    assert not scene.map.entries
+
+
+def test_trouble_that_may_pass_is_worth_another_try(scene: Scene) -> None:
+    """A refusing kernel or an unreadable list leaves the flood unanswered only as long as it lasts."""
+    scene.protected = OSError(errno.EMFILE, "too many files")
+    assert asyncio.run(scene.responder.consider(flood(), NOW_S)).retry
+    scene.protected = []
+    scene.map.refuse = True
+    assert asyncio.run(scene.responder.consider(flood(), NOW_S)).retry
+    scene.map.refuse = False
+    decision = asyncio.run(scene.responder.consider(flood(), NOW_S))
+    assert decision.response is not None
+    assert not decision.retry
+
+
+def test_a_persons_block_stays_a_persons(scene: Scene) -> None:
+    """A flood from an address that is blocked by hand does not turn the block into the daemon's own."""
+    asyncio.run(scene.responder.block_by_hand(SOURCE, 60.0, "", NOW_S))
+    decision = asyncio.run(scene.responder.consider(flood(), NOW_S + 1))
+    assert decision.response is not None
+    assert decision.response.until_s == NOW_S + 60
+    scene.responder.set_mode(RespondMode.OFF)
+    assert [block.asked_by for block in scene.blocks.held()] == ["manual"]
+
+
+def test_a_wrong_clock_makes_no_block_longer(scene: Scene) -> None:
+    """A machine that wakes up in 1970 restores blocks for what they were made for, at most."""
+    scene.wall_s = 0.0
+    scene.responder.restore([manual(60.0)])
+    assert scene.left_s(SOURCE) == 60.0
+    scene.wall_s = NOW_S + 50
+    scene.responder.restore([manual(60.0)])
+    assert scene.left_s(SOURCE) == 10.0
+
+
+def test_a_block_that_the_kernel_keeps_is_still_listed(scene: Scene) -> None:
+    """What is dropped can be seen, and ended by a second try; the guard's duties survive it."""
+    scene.blocks.add(manual())
+    scene.map.refuse = True
+    with pytest.raises(SynguardError, match="no memory"):
+        scene.responder.unblock(SOURCE, "test")
+    scene.protected = [Protected(SOURCE, "it is on the allow list")]
+    asyncio.run(scene.responder.spare_protected())
+    scene.wall_s += 61
+    scene.responder.tidy()
+    assert len(scene.blocks) == 1
+    scene.map.refuse = False
+    scene.responder.tidy()
+    assert len(scene.blocks) == 0
