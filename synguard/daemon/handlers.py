@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from synguard.config import Settings
 from synguard.daemon.control import Handler, Peer, argument
@@ -14,10 +15,10 @@ from synguard.daemon.status import describe
 from synguard.daemon.watch import Watch
 from synguard.errors import UsageError
 from synguard.history.filter import AlertFilter
-from synguard.history.query import find_alerts, get_alert
+from synguard.history.query import DamagedHistoryError, find_alerts, get_alert
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
-from synguard.model import Block, Network, RespondMode, source_text
+from synguard.model import Alert, Block, Network, RespondMode, source_text
 from synguard.observe.log import LineWriter
 from synguard.respond.policy import unmapped
 from synguard.respond.responder import Responder
@@ -26,6 +27,8 @@ from synguard.respond.responder import Responder
 MAX_BLOCK_TTL_S = 30 * 86400.0
 
 Arguments = Mapping[str, Any]
+_Asked = TypeVar("_Asked")
+_Found = TypeVar("_Found")
 
 
 class Handlers:
@@ -67,20 +70,24 @@ class Handlers:
     async def alerts(self, arguments: Arguments, peer: Peer) -> list[dict[str, Any]]:  # noqa: ARG002
         """Return the alerts that ``filter`` lets through."""
         alert_filter = AlertFilter.from_json(argument(arguments, "filter", dict, {}))
-        found = await asyncio.to_thread(
-            find_alerts, self._settings.history.database_path, alert_filter, self._history.unsaved()
-        )
+        found = await self._ask(find_alerts, alert_filter)
         return [alert_to_json(alert) for alert in found]
 
     async def alert(self, arguments: Arguments, peer: Peer) -> dict[str, Any] | None:  # noqa: ARG002
         """Return one alert, or None."""
-        found = await asyncio.to_thread(
-            get_alert,
-            self._settings.history.database_path,
-            argument(arguments, "id", int),
-            self._history.unsaved(),
-        )
+        found = await self._ask(get_alert, argument(arguments, "id", int))
         return alert_to_json(found) if found else None
+
+    async def _ask(
+        self, question: Callable[[Path, _Asked, tuple[Alert, ...]], _Found], about: _Asked
+    ) -> _Found:
+        try:
+            return await asyncio.to_thread(
+                question, self._settings.history.database_path, about, self._history.unsaved()
+            )
+        except DamagedHistoryError:
+            self._history.check_again()
+            raise
 
     def block_list(self, arguments: Arguments, peer: Peer) -> list[dict[str, Any]]:  # noqa: ARG002
         """Return the blocks in force."""

@@ -23,9 +23,14 @@ T = TypeVar("T")
 BUSY_TIMEOUT_S = 2.0
 #: SQLite's default bound on parameters was 999 before 3.32.
 IDS_AT_ONCE = 500
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _REFUSED = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 )
+
+
+class DamagedHistoryError(SynguardError):
+    """The file is no database, or a damaged one."""
 
 
 def find_alerts(
@@ -111,6 +116,11 @@ def _in_words(path: Path) -> Iterator[None]:
             raise _no_history(path) from error
         if code in _REFUSED:
             raise _not_permitted(path) from error
+        if code in _DAMAGED:
+            raise DamagedHistoryError(
+                f"the history at {path} cannot be read: {error}; a running daemon moves it aside and goes on "
+                "with a fresh one, so start one or ask again in a few seconds"
+            ) from error
         raise SynguardError(f"the history at {path} cannot be read: {error}") from error
 
 

@@ -7,12 +7,7 @@ import time
 from itertools import count
 from pathlib import Path
 
-from synguard.history.database import (
-    CorruptHistoryError,
-    HistoryDatabase,
-    HistoryFaultError,
-    StartFacts,
-)
+from synguard.history.database import CorruptHistoryError, HistoryDatabase, HistoryFaultError, StartFacts
 from synguard.history.health import HistoryHealth, Log
 from synguard.history.pending import Batch, Pending
 from synguard.model import Alert, Block, Network, source_text
@@ -57,7 +52,7 @@ class HistoryStore:
         self._first_id = 0
         # The worker's own.
         self._db: HistoryDatabase | None = None
-        self._checked = False
+        self._checked = self._distrusted = False
         self._retry_at_s = 0.0
         self._retry_s = FIRST_RETRY_S
         self._retention_at_s = 0.0
@@ -121,6 +116,12 @@ class HistoryStore:
         """Take in that a block is over. Never waits, never fails."""
         with self._wake:
             self._pending.drop_block(source_text(target))
+            self._wake.notify()
+
+    def check_again(self) -> None:
+        """Have the database opened and checked anew: a reader met damage that a cache hides from us."""
+        with self._wake:
+            self._distrusted = True
             self._wake.notify()
 
     def unsaved(self) -> tuple[Alert, ...]:
@@ -193,7 +194,7 @@ class HistoryStore:
     def _wait_s(self, now_s: float, *, has_work: bool) -> float:
         if now_s < self._retry_at_s:
             return self._retry_at_s - now_s
-        if has_work or self._db is None or self._error is not None:
+        if has_work or self._distrusted or self._db is None or self._error is not None:
             return 0.0
         due_s = self._pending.next_due_s()
         next_s = self._retention_at_s if due_s is None else min(due_s, self._retention_at_s)
@@ -203,9 +204,10 @@ class HistoryStore:
         """Return the database, opened anew if it is not open or its file is another one now."""
         if self._db is not None and self._db.replaced():
             self._log("history.replaced", database=str(self._path))
-            self._drop_connection()
-            self._checked = False
+            self._forget_check()
             self._rewrite()
+        if self._distrusted:
+            self._forget_check()
         if self._db is None:
             self._db = HistoryDatabase(self._path, check=not self._checked)
             if self._db.damage is not None:
@@ -287,6 +289,10 @@ class HistoryStore:
             lost = self._pending.lost
         if news:
             self._log("history.recovered", database=str(self._path), lost=lost)
+
+    def _forget_check(self) -> None:
+        self._distrusted = self._checked = False
+        self._drop_connection()
 
     def _drop_connection(self) -> None:
         if self._db is not None:

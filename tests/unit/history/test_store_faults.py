@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from synguard.history.query import find_alerts, get_alert
+from synguard.history.query import DamagedHistoryError, find_alerts, get_alert
 from synguard.model import AlertState, Block
 from tests.unit.history.helpers import Events, MakeAlert, OpenStore, Until, names
 
@@ -214,6 +214,22 @@ def test_damage_while_running_loses_nothing_that_is_still_true(
     assert store.close(5.0)
     kept = {str(block.target) for block in open_store().blocks(now_s)}
     assert kept == {"192.0.2.1/32", "192.0.2.2/32"}
+
+
+def test_damage_that_a_reader_meets_is_looked_after(
+    open_store: OpenStore, database: Path, make_alert: MakeAlert, until: Until
+) -> None:
+    """The writer may not see it for hours, since it has the pages in its cache; told of it, it does."""
+    store = open_store()
+    store.save(make_alert(1))
+    until(lambda: store.health().queued == 0)
+    damage(database)
+    with pytest.raises(DamagedHistoryError, match="moves it aside"):
+        find_alerts(database)
+    assert store.health().moved_aside is None
+    store.check_again()
+    until(lambda: store.health().moved_aside and store.health().queued == 0)
+    assert [alert.id for alert in find_alerts(database)] == [1]
 
 
 def test_a_disk_that_damages_everything_is_not_filled(
