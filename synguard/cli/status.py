@@ -116,7 +116,10 @@ def _trouble(status: Mapping[str, Any]) -> str:
     history = status["history"]
     lines = [f"losses: {losses or 'none'}", f"history: {history['state']}, {history['database']}"]
     if history["queued"] or history["lost"]:
-        lines.append(f"history: {history['queued']} alerts wait to be written, {history['lost']} were lost")
+        waiting = f"{history['queued']} alerts and blocks wait to be written"
+        lines.append(f"history: {waiting}, {history['lost']} were lost")
+    if history["moved_aside"]:
+        lines.append(f"history: a damaged database was moved to {printable(history['moved_aside'])}")
     if history["error"]:
         lines.append(f"history: {printable(history['error'])}")
     return "\n".join(lines)

@@ -16,7 +16,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class StopRequest:
     """While the ``with`` block lasts, SIGTERM, SIGINT and SIGHUP only set :attr:`asked`.
 
-    A signal that is ignored already stays so: ``nohup synguard run`` outlives its terminal.
+    A SIGHUP that is ignored already stays so: ``nohup synguard run`` outlives its terminal. A SIGINT does
+    not: shells ignore it for what a script starts with ``&``, and nobody means that.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,7 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._ask)
         return self
 

@@ -42,7 +42,7 @@ STATUS: dict[str, Any] = {
     "losses": {"late_reads": 3, "sources_unwatched": 0},
     "responses": {"mode": "dry-run", "blocks": 2, "actions": 8, "refused": 1},
     "history": {"database": "/var/lib/synguard/synguard.db", "state": "degraded", "queued": 4, "lost": 1,
-                "error": "disk I/O error", "moved_aside": None},
+                "error": "disk I/O error", "moved_aside": "/var/lib/synguard/old"},
 }  # fmt: skip
 
 BLOCK = {
@@ -75,7 +75,8 @@ def test_status_text(run_cli: Cli, daemon: FakeDaemon) -> None:
         "24: syn-flood spoofed [2001:db8::5]:443",
         "losses: late_reads 3\n",
         "history: degraded",
-        "4 alerts wait to be written, 1 were lost",
+        "moved to /var/lib/synguard/old",
+        "4 alerts and blocks wait to be written, 1 were lost",
         "disk I/O error",
     ):
         assert said in result.stdout
