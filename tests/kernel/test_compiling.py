@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -50,3 +52,21 @@ def test_a_compiler_that_is_killed_leaves_no_folder(
     with pytest.raises(SynguardError, match="longer than"):
         load_object(source, {"passes": ProgramType.XDP})
     assert list(temporary.iterdir()) == []
+
+
+def test_root_without_its_capabilities_is_not_permitted(source: Path) -> None:
+    """A container's root gets exit code 3 and what is needed, not a failed compilation."""
+    script = (
+        "import sys; from pathlib import Path; from synguard.errors import UnsupportedError\n"
+        "from synguard.probe.compiler import ProgramType, load_object\n"
+        "try: load_object(Path(sys.argv[1]), {'passes': ProgramType.XDP})\n"
+        "except UnsupportedError as error: print(error)"
+    )
+    refused = subprocess.run(
+        ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", script, str(source)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "CAP_NET_ADMIN" in refused.stdout

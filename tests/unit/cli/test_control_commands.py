@@ -90,7 +90,7 @@ def test_status_json_is_the_daemons(run_cli: Cli, daemon: FakeDaemon) -> None:
 
 def test_quiet_status(run_cli: Cli, daemon: FakeDaemon) -> None:
     """A daemon that has seen and lost nothing says so."""
-    healthy = {"database": "/x", "state": "ok", "queued": 0, "lost": 0, "error": None}
+    healthy = {"database": "/x", "state": "ok", "queued": 0, "lost": 0, "error": None, "moved_aside": None}
     quiet = {"listeners": [], "sources": [], "open_alerts": [], "losses": {"late_reads": 0}}
     daemon.answers["status"] = {**STATUS, **quiet, "history": healthy}
     output = run_cli("status").stdout
