@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import sys
 from typing import Literal, TextIO
 
@@ -15,26 +16,43 @@ LogFormat = Literal["auto", "json", "console"]
 
 #: The levels that ``log.level`` may name, the most talkative first.
 LEVELS = ("debug", "info", "warning", "error")
+#: How long a line waits for a reader that is behind, unless the one before waited in vain.
+PATIENCE_MS = 100
 
 
 class LineWriter:
     """Writes log lines to a stream, and counts those that the stream would not take.
 
-    Whoever reads the log may go away: a closed pipe must not stop the guard.
+    Whoever reads the log may go away or stop reading (``| less``, Ctrl-S): neither may stop the guard.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         #: Lines that could not be written.
         self.lost_lines = 0
+        self._behind = False
 
     def msg(self, message: str) -> None:
         """Write one line."""
+        self._behind = not self._has_room()
+        if self._behind:
+            self.lost_lines += 1
+            return
         try:
             self._stream.write(message + "\n")
             self._stream.flush()
         except (OSError, ValueError):  # ValueError: the stream has been closed.
             self.lost_lines += 1
+
+    def _has_room(self) -> bool:
+        """Tell whether the stream takes a line (a pipe: PIPE_BUF bytes) without making us wait."""
+        try:
+            descriptor = self._stream.fileno()
+        except (OSError, ValueError):  # Text in memory, or closed: writing will tell.
+            return True
+        room = select.poll()
+        room.register(descriptor, select.POLLOUT)
+        return bool(room.poll(0 if self._behind else PATIENCE_MS))
 
     debug = info = warning = warn = error = exception = critical = fatal = msg
 

@@ -3,6 +3,9 @@
 import io
 import json
 import logging
+import os
+import select
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -124,3 +127,22 @@ def test_closed_pipe_is_counted_not_raised() -> None:
     for _ in range(23):
         structlog.get_logger().info("snapshot.read")
     assert writer.lost_lines == 23
+
+
+def test_a_reader_that_stops_reading_stops_nobody() -> None:
+    """A full pipe costs lines, which are counted, and not the guard; read again, it goes on."""
+    reader, writer_end = os.pipe()
+    with os.fdopen(writer_end, "w") as stream:
+        writer = configure(stream=stream)
+        started_s = time.monotonic()
+        for _ in range(1000):
+            structlog.get_logger().info("snapshot.read", text="x" * 200)
+        assert time.monotonic() - started_s < 5.0
+        assert 0 < writer.lost_lines < 1000
+        lost_lines = writer.lost_lines
+        while select.select([reader], [], [], 0)[0]:
+            os.read(reader, 1 << 16)
+        structlog.get_logger().info("snapshot.read")
+        assert writer.lost_lines == lost_lines
+        assert b"snapshot.read" in os.read(reader, 1 << 16)
+    os.close(reader)
