@@ -191,6 +191,10 @@ class Guard:
         """Stop the daemon as ``kill`` would, wait, and return its exit code. Harmless when repeated."""
         if self._process.poll() is None:
             self._process.terminate()
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for the end of a daemon that was told to stop, and return its exit code."""
         try:
             self._process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:

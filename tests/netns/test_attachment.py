@@ -14,7 +14,7 @@ from pyroute2 import IPRoute
 from bench.enter import child_environment, command_in
 from bench.guard import Guard, synguard_command
 from bench.links import attach_xdp
-from bench.namespaces import Topology, run_in, wait_until
+from bench.namespaces import Topology, run_in, start_in, wait_until
 from synguard import client
 from synguard.errors import UnsupportedError
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
@@ -102,7 +102,7 @@ def test_a_daemon_that_is_stopped_while_it_starts_leaves_nothing(
         guard.wait_for(lambda: bool(guard.named("probe.attached")), "the attachment", 30.0)
         os.kill(guard.pid, number)
         guard.wait_for(lambda: len(guard.named("probe.detached")) == 1, "the end", 10.0)
-        assert guard.stop() == 0
+        assert guard.wait() == 0  # A second signal would be another story.
     assert attached(topology) == before
 
 
@@ -170,6 +170,39 @@ def test_a_second_daemon_is_refused_with_the_first_ones_pid(
     assert second.returncode == 1
     assert str(guard.pid) in second.stderr
     assert of_interface(guard)["attached"] is True
+
+
+def test_two_daemons_never_write_one_database(topology: Topology, start_daemon: StartDaemon) -> None:
+    """They would give different alerts the same ids, so the second is told whose database it is."""
+    guard = start_daemon()
+    second = in_server(
+        topology,
+        *synguard_command("run", "--interface", "lo", "--database", str(guard.database)),
+        *("--socket", str(guard.socket) + "2"),
+        check=False,
+    )
+    assert second.returncode == 1
+    assert str(guard.pid) in second.stderr
+    assert "--database" in second.stderr
+
+
+def test_without_a_default_route_the_daemon_waits_for_one(topology: Topology, tmp_path: Path) -> None:
+    """At boot the network may come after the daemon: it says so, and then guards it."""
+    in_server(topology, "ip", "route", "del", "default")
+    in_server(topology, "ip", "-6", "route", "del", "default")
+    log = tmp_path / "log"
+    argv = synguard_command("run", "--database", str(tmp_path / "h.db"), "--socket", str(tmp_path / "c.sock"))
+    with log.open("wb") as output, start_in(topology.server, argv, stdout=output) as daemon:
+        try:
+            wait_until(lambda: "route.missing" in log.read_text(), "the warning", 10.0)
+            in_server(
+                topology, "ip", "route", "add", "default", "via", "198.18.0.254", "dev", "net0", "onlink"
+            )
+            wait_until(lambda: "daemon.ready" in log.read_text(), "guarding", 20.0)
+            assert '"interface": "net0"' in log.read_text()
+        finally:
+            daemon.terminate()
+        assert daemon.wait(20) == 0
 
 
 def test_a_killed_daemon_blocks_no_start_and_leaves_nothing_in_the_end(
