@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe import attach, interfaces
-from synguard.probe.claim import Claim
+from synguard.probe.claim import Claim, claim_interface
 from synguard.probe.probe import Probe
 
 
@@ -40,7 +40,7 @@ class Guard:
         self._lock = threading.Lock()
         try:
             for name in dict.fromkeys(names):
-                self._interfaces.append(GuardedInterface(name, Claim(name)))
+                self._interfaces.append(GuardedInterface(name, claim_interface(name)))
         except SynguardError:
             self._release()
             raise
@@ -154,7 +154,7 @@ class Guard:
 
     def _release(self) -> None:
         for guarded in self._interfaces:
-            guarded.claim.release()
+            guarded.claim.close()
         self._interfaces = []
 
     def cannot_drop(self) -> str | None:

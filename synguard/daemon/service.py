@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from contextlib import closing
 from functools import partial
 
 import structlog
@@ -19,12 +21,16 @@ from synguard.detect import Detector, Thresholds
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.history.store import HistoryStore
 from synguard.observe import log as observe_log
+from synguard.probe.claim import claim_database
 from synguard.probe.interfaces import default_route_interfaces
 from synguard.probe.probe import Probe
 from synguard.respond import protected
 from synguard.respond.blocks import Blocks
 from synguard.respond.policy import Rules
 from synguard.respond.responder import Responder
+
+#: How often a default route is looked for while there is none.
+ROUTE_INTERVAL_S = 1.0
 
 _QUIET_HISTORY_EVENTS = frozenset({"history.opened", "history.recovered", "history.interrupted_closed"})
 
@@ -38,16 +44,33 @@ def run(settings: Settings) -> int:
     if os.geteuid() != 0:
         raise UnsupportedError("guarding an interface needs root: run it with sudo")
     log_lines = observe_log.configure(settings.log.level, settings.log.format)
-    names = settings.probe.interfaces or tuple(default_route_interfaces())
-    with StopRequest() as stop:
+    with StopRequest() as stop, closing(claim_database(settings.history.database_path)):
+        names = settings.probe.interfaces or _default_route(stop)
         guard = Guard(names, settings.probe.xdp_mode, structlog.get_logger())
         try:
-            probe = _load(settings, stop)
+            probe = _load(settings, stop) if names else None
             if probe is not None:
                 _guard(settings, guard, probe, log_lines, stop)
         finally:
             guard.detach()
     return 0
+
+
+def _default_route(stop: StopRequest) -> tuple[str, ...]:
+    """Return the default routes' interfaces; without one, wait: at boot the network may come late."""
+    told = False
+    while not stop.asked:
+        names = default_route_interfaces()
+        if names:
+            return tuple(names)
+        if not told:
+            remedy = "waiting for one; to guard another interface name it: --interface IF"
+            structlog.get_logger().warning(
+                "route.missing", problem="there is no default route", remedy=remedy
+            )
+            told = True
+        time.sleep(ROUTE_INTERVAL_S)
+    return ()
 
 
 def _load(settings: Settings, stop: StopRequest) -> Probe | None:

@@ -12,8 +12,10 @@ from synguard.doctor.finding import Finding, error, ok, warning
 from synguard.doctor.machine import InterfaceFacts, Machine, missing_capabilities
 from synguard.probe.interfaces import ETHERNET_TYPES
 
-#: Ring buffers and CAP_BPF came with Linux 5.8.
-OLDEST_KERNEL = (5, 8)
+#: Atomic exchange and fetch in BPF came with Linux 5.12.
+OLDEST_KERNEL = (5, 12)
+#: The oldest that the probe was seen to load on.
+OLDEST_KERNEL_SEEN = (6, 1)
 #: An accept queue shorter than this overflows at a burst that is no attack.
 MIN_ACCEPT_QUEUE = 64
 MIN_SYN_QUEUE = 1024
@@ -37,14 +39,16 @@ def examine(machine: Machine) -> tuple[Finding, ...]:
 
 def kernel(machine: Machine) -> Iterator[Finding]:
     """Judge the kernel's version."""
-    why = "the probe needs ring buffers and CAP_BPF, which came with Linux 5.8"
+    why = "the probe needs BPF's atomic exchange, which came with Linux 5.12, and was tried from 6.1 on"
     found = re.match(r"(\d+)\.(\d+)", machine.kernel_release)
     btf = "with BTF" if machine.has_btf else "without BTF, which the probe does not need"
     what = f"Linux {machine.kernel_release}, {btf}"
     if found is None:
         yield warning("kernel", what, why, "the version cannot be read from this name: compare it yourself")
     elif (int(found[1]), int(found[2])) < OLDEST_KERNEL:
-        yield error("kernel", what, why, "boot Linux 5.8 or newer")
+        yield error("kernel", what, why, "boot Linux 6.1 or newer")
+    elif (int(found[1]), int(found[2])) < OLDEST_KERNEL_SEEN:
+        yield warning("kernel", what, why, "try it, or boot Linux 6.1 or newer")
     else:
         yield ok("kernel", what, why)
 

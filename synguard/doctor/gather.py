@@ -108,9 +108,7 @@ def _bcc_version(directory: Path | None) -> str | None:
 def _interfaces(wanted: tuple[str, ...]) -> tuple[InterfaceFacts, ...] | None:
     try:
         names = wanted or default_route_interfaces()
-    except SynguardError:
-        return ()
-    except (OSError, NetlinkError):
+    except (SynguardError, OSError, NetlinkError):
         return None
     return tuple(_interface(name) for name in names)
 

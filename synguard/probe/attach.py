@@ -19,7 +19,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe import tc, xdp
-from synguard.probe.claim import Claim, claimed_interfaces
+from synguard.probe.claim import Claim, claim_interface, claimed_interfaces
 from synguard.probe.interfaces import ETHERNET_TYPES, Interface, all_names, describe, find_interface
 from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.syscall import program_info
@@ -186,9 +186,9 @@ def detach_all(interfaces: Iterable[str] | None = None) -> list[str]:
     for name in names:
         if interfaces is not None:
             find_interface(name)
-        claim = Claim(name)
+        claim = claim_interface(name)
         try:
             removed += detach(name, made_clsact=claim.made_clsact)
         finally:
-            claim.release()
+            claim.close()
     return removed

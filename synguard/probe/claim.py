@@ -1,8 +1,9 @@
-"""One daemon for each interface: a lock file that names its holder and what it added."""
+"""One daemon for each interface and each database: lock files that name their holders."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -29,16 +30,19 @@ def _content(file: IO[str]) -> dict[str, Any]:
 
 
 class Claim:
-    """The exclusive right to guard an interface of this network namespace, until released or dead.
+    """An exclusive right, until released or dead.
 
     The file survives a daemon that was killed, so that the next one, or ``synguard detach``, knows what was
-    added to the interface and may be taken away.
+    added to an interface and may be taken away.
     """
 
-    def __init__(self, interface: str) -> None:
-        """Take the claim. Raises SynguardError naming the process that holds it."""
-        self.interface = interface
-        self._path = _path(interface)
+    def __init__(self, path: Path, taken: str) -> None:
+        """Take the claim.
+
+        Raises SynguardError with ``taken``, in which ``{pid}`` becomes that of the process that holds it.
+        """
+        self._path = path
+        self._taken = taken
         self._file = self._lock()
         self.left_over = _content(self._file)
         self.record({**self.left_over, "pid": os.getpid()})
@@ -59,10 +63,7 @@ class Claim:
             except BlockingIOError as error:
                 with file:
                     holder = _content(file).get("pid", "unknown")
-                raise SynguardError(
-                    f"interface {self.interface} is already guarded by synguard with pid {holder}; "
-                    "stop that one first"
-                ) from error
+                raise SynguardError(self._taken.format(pid=holder)) from error
             file.close()
 
     def _leads_to(self, file: IO[str]) -> bool:
@@ -88,10 +89,28 @@ class Claim:
         json.dump(content, self._file)
         self._file.flush()
 
-    def release(self) -> None:
-        """Give the interface up and take the file away."""
+    def close(self) -> None:
+        """Give it up and take the file away."""
         self._path.unlink(missing_ok=True)
         self._file.close()
+
+
+def claim_interface(name: str) -> Claim:
+    """Take the right to guard an interface of this network namespace."""
+    return Claim(
+        _path(name), f"interface {name} is already guarded by synguard with pid {{pid}}; stop that one first"
+    )
+
+
+def claim_database(database: Path) -> Claim:
+    """Take the right to write a database: two daemons would give different alerts the same ids."""
+    resolved = database.resolve()
+    name = hashlib.sha256(os.fsencode(resolved)).hexdigest()[:16]
+    path = str(resolved).replace("{", "{{").replace("}", "}}")
+    return Claim(
+        CLAIMS / f"database-{name}.lock",
+        f"synguard with pid {{pid}} writes {path}; name another database with --database",
+    )
 
 
 def claimed_interfaces() -> list[str]:

@@ -71,17 +71,19 @@ def find_interface(name: str) -> Interface:
 
 
 def default_route_interfaces() -> list[str]:
-    """Return the interfaces of the default routes, IPv4 first. Raises SynguardError if there are none."""
+    """Return the interfaces of the default routes; none where there is no such route.
+
+    Where some have an Ethernet header and others do not (a VPN beside a network card), only the former.
+    """
     with _netlink() as ipr:
         routes = [
             *ipr.get_default_routes(family=socket.AF_INET),
             *ipr.get_default_routes(family=socket.AF_INET6),
         ]
         indices = {index for route in routes for index in _outgoing(route)}
-        names = [link.get_attr("IFLA_IFNAME") for index in sorted(indices) for link in ipr.get_links(index)]
-    if not names:
-        raise SynguardError("there is no default route, so name the interface to guard: --interface IF")
-    return names
+        found = [describe(link) for index in sorted(indices) for link in ipr.get_links(index)]
+    with_header = [interface for interface in found if interface.device_type in ETHERNET_TYPES]
+    return [interface.name for interface in with_header or found]
 
 
 def _outgoing(route: Any) -> list[int]:
