@@ -60,17 +60,21 @@ def _listeners(watch: Watch) -> Iterator[dict[str, Any]]:
         watch.reader.listeners(time.monotonic_ns()), key=lambda reading: reading.counts.attempts, reverse=True
     )
     for reading in readings:
-        yield _listener(reading, watch.detector)
+        row = _listener(reading, watch.detector)
+        if row["attempts"]:
+            yield row
 
 
 def _listener(reading: ListenerReading, detector: Detector) -> dict[str, Any]:
     view = detector.listener_view(reading.listener)
     counts = reading.counts
+    closed_ports = reading.listener.port == 0
     return {
         "listener": str(reading.listener),
-        "closed_ports": reading.listener.port == 0,
-        "attempts": counts.attempts,
-        "answered": counts.answered,
+        "closed_ports": closed_ports,
+        # What a closed bucket calls answered moved to its listener, and counts there.
+        "attempts": counts.attempts - counts.answered if closed_ports else counts.attempts,
+        "answered": 0 if closed_ports else counts.answered,
         "completed": counts.completed,
         "aborted": counts.aborted,
         "refused": counts.refused,

@@ -61,6 +61,7 @@ def test_23_handshakes_of_each_family_are_counted_to_the_one(
     }
     assert counted["syn_retransmits"] == counted["aborted"] == counted["refused"] == counted["unparsed"] == 0
     listeners = {row["listener"]: row for row in guard.status()["listeners"] if not row["closed_ports"]}
+    assert len(guard.status()["listeners"]) == 2
     for name in (f"{addresses[0]}:{PORT}", f"[{addresses[1]}]:{PORT}"):
         assert (listeners[name]["attempts"], listeners[name]["completed"]) == (23, 23)
 

@@ -224,9 +224,11 @@ def test_a_far_crowd_at_one_listener_is_not_blamed_on_a_source_that_floods_anoth
     assert [alert.listener for _, alert in played.opened()] == [Listener(WEB.address, WEB.port)]
 
 
-@pytest.mark.parametrize("crowd_start_ms", [900, 1040])
-def test_a_far_crowd_that_follows_a_single_source_does_not_hide_it(crowd_start_ms: int) -> None:
-    """8,000 new clients from 800 ms away, half a second after a flood began: one alert, of that source."""
+@pytest.mark.parametrize(("flood_per_s", "crowd_start_ms"), [(200, 900), (200, 1040), (70, 1438), (70, 1700)])
+def test_a_far_crowd_that_follows_a_single_source_does_not_hide_it(
+    flood_per_s: int, crowd_start_ms: int
+) -> None:
+    """8,000 new clients from 800 ms away, soon after a flood began: one alert, of that source."""
     far = Stream(WEB, per_s=8000, start_ms=crowd_start_ms, stop_ms=1_000_000, rtt_ms=800)
-    _, alert, _ = only_alert(single(200, 550), far, until_ms=3500)
+    _, alert, _ = only_alert(single(flood_per_s, 550), far, until_ms=5000)
     assert (alert.alert_class, alert.source) == (AlertClass.SINGLE_SOURCE, FLOODER)
