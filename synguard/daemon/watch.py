@@ -16,7 +16,15 @@ from synguard.daemon.stopping import StopRequest
 from synguard.detect import Detector
 from synguard.errors import SynguardError
 from synguard.history.store import HistoryStore
-from synguard.model import Action, Alert, AlertClosed, AlertOpened, Snapshot, source_text
+from synguard.model import (
+    Action,
+    Alert,
+    AlertClosed,
+    AlertOpened,
+    RespondMode,
+    Snapshot,
+    source_text,
+)
 from synguard.observe import systemd
 from synguard.probe.probe import Probe
 from synguard.probe.reader import ProbeReader
@@ -190,6 +198,7 @@ class Watch:
         if current is None:
             return
         _, before = self._decided.get(alert.id, (None, None))
+        decision = _still_in_force(before, decision, time.time())
         self._decided[alert.id] = (alert, decision)
         self._retry_at_s[alert.id] = time.monotonic() + DECIDE_AGAIN_AFTER_S
         self._history.save(self._with_decision(current))
@@ -217,6 +226,19 @@ class Watch:
     def _close_alerts(self) -> None:
         for action in self.detector.stop(time.time()):
             self._carry_out(action)
+
+
+def _still_in_force(before: Decision | None, decision: Decision, wall_s: float) -> Decision:
+    """Return the decision, with the response that an earlier one set if that goes on regardless.
+
+    An alert that turns out to be no single source's ends no block, so the record must not say there is none.
+    """
+    response = before.response if before else None
+    if decision.response is not None or response is None or response.mode is not RespondMode.ENFORCE:
+        return decision
+    if response.until_s is None or response.until_s <= wall_s:
+        return decision
+    return Decision(response, f"{decision.reason}; what was set before lasts its time", decision.retry)
 
 
 def _described(alert: Alert) -> dict[str, Any]:
