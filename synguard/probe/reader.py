@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import nlargest
 
 from synguard.model import ListenerReading, Snapshot, SourceReading
 from synguard.probe import layout
@@ -15,7 +16,7 @@ _ONLY_KEY = bytes(4)
 _RING_NS = layout.LISTENER_COHORTS << layout.LISTENER_COHORT_SHIFT
 #: After how long without any attempt a listener may make room for a new one.
 _LISTENER_IDLE_NS = 900 * 10**9
-_CANDIDATES_A_READ = 1024
+_CANDIDATES_A_READ = 256
 
 
 @dataclass(slots=True)
@@ -102,24 +103,29 @@ class ProbeReader:
             for key in idle:
                 listeners.delete(key)
 
-    def _watched_sources(self, now_ns: int) -> Iterator[SourceReading]:
-        self._take_candidates()
-        sources = self._probe.maps["sources"]
-        for key in sorted(self._watched):
-            raw = sources.lookup(key)
-            if raw is None or now_ns - layout.source_last_ns(raw) > _RING_NS:
-                self._watched.discard(key)
-                continue
-            source = layout.decode_source_key(key, self._probe.ipv6_prefix_length)
-            yield layout.decode_source(raw, source, now_ns)
+    def _watched_sources(self, now_ns: int) -> list[SourceReading]:
+        """Read the watched sources and those newly named; of too many, go on watching the busiest."""
+        readings = {}
+        for key in sorted(self._watched.union(self._named())):
+            raw = self._probe.maps["sources"].lookup(key)
+            if raw is not None and now_ns - layout.source_last_ns(raw) <= _RING_NS:
+                source = layout.decode_source_key(key, self._probe.ipv6_prefix_length)
+                readings[key] = layout.decode_source(raw, source, now_ns)
+        if len(readings) > self._watched_max:
+            self.losses.sources_unwatched += len(readings) - self._watched_max
+            busiest = nlargest(self._watched_max, readings, key=lambda key: _unfinished(readings[key]))
+            readings = {key: readings[key] for key in busiest}
+        self._watched = set(readings)
+        return list(readings.values())
 
-    def _take_candidates(self) -> None:
-        candidates = self._probe.maps["candidates"]
+    def _named(self) -> Iterator[bytes]:
+        """Take the sources that the probe has named out of its queue, so many at a time; the rest waits."""
         for _ in range(_CANDIDATES_A_READ):
-            key = candidates.pop()
+            key = self._probe.maps["candidates"].pop()
             if key is None:
                 return
-            if key in self._watched or len(self._watched) < self._watched_max:
-                self._watched.add(key)
-            else:
-                self.losses.sources_unwatched += 1
+            yield key
+
+
+def _unfinished(reading: SourceReading) -> int:
+    return sum(cohort.attempts - cohort.completed for cohort in reading.cohorts)

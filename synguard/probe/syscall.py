@@ -86,6 +86,8 @@ class ProgramInfo:
     type: int
     tag: str
     name: str
+    #: How many the verifier walked; 0 from kernels that do not say.
+    verified_instructions: int
 
 
 def _object_info(fd: int, size: int = 256) -> bytes:
@@ -105,7 +107,8 @@ def program_info(fd: int) -> ProgramInfo:
     raw = _object_info(fd)
     kind, program_id, tag = struct.unpack_from("=II8s", raw)
     (name,) = struct.unpack_from("=16s", raw, 64)
-    return ProgramInfo(program_id, kind, tag.hex(), name.split(b"\0", 1)[0].decode())
+    (verified,) = struct.unpack_from("=I", raw, 216)
+    return ProgramInfo(program_id, kind, tag.hex(), name.split(b"\0", 1)[0].decode(), verified)
 
 
 def program_fd_by_id(program_id: int) -> int:

@@ -8,6 +8,7 @@ from ipaddress import IPv6Address
 import pytest
 
 from synguard.probe import layout
+from synguard.probe.reader import ProbeReader
 from tests.kernel.wire import Wire
 
 pytestmark = [pytest.mark.root, pytest.mark.kernel]
@@ -156,3 +157,24 @@ def test_an_old_handshake_is_not_booked_to_a_new_entry(ipv4_wire: Wire) -> None:
         ipv4_wire.ack(old)
     assert moved() == {"completed": 1}
     assert ipv4_wire.known_source(client).counts.completed == 0
+
+
+def test_a_heavy_source_is_watched_among_a_swarm_of_light_ones(ipv4_wire: Wire) -> None:
+    """Though light sources come first and take every place, the heavy one gets and keeps its own."""
+    reader = ProbeReader(ipv4_wire.probe, watched_max=8)
+    candidates(ipv4_wire)
+    heavy = ipv4_wire.client()
+    connection = ipv4_wire.connection(client=heavy)
+    for turn in range(5):
+        for _ in range(16):
+            light = ipv4_wire.client()
+            for _ in range(16):
+                ipv4_wire.syn(ipv4_wire.connection(client=light))
+        if turn >= 1:
+            for number in range(200):
+                ipv4_wire.segment(connection, "S", seq=connection.isn + (turn * 1000 + number) * 100_000)
+        watched = {str(reading.source) for reading in reader.read(ipv4_wire.now_ns, 0.0).sources}
+        assert len(watched) <= 8
+        ipv4_wire.wait(100)
+    assert f"{heavy}/32" in watched
+    assert reader.losses.sources_unwatched > 0
