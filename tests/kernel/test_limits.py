@@ -10,7 +10,7 @@ import pytest
 
 from synguard.model import HandshakeCounts
 from synguard.probe import layout
-from synguard.probe.syscall import possible_cpus
+from synguard.probe.syscall import possible_cpus, program_info
 from synguard.probe.syscall import test_run as run_program
 from tests.kernel.wire import Wire
 
@@ -131,7 +131,7 @@ def test_an_evicted_closed_bucket_leaves_nothing_behind(xdp_wire: Wire) -> None:
 
 
 def test_full_listeners_are_a_loss_that_is_counted(xdp_wire: Wire) -> None:
-    """Beyond 512 listeners the handshakes are in the totals, and the loss is said."""
+    """Beyond 512 listeners the loss is said, and unfinished handshakes show at the address."""
     wire = xdp_wire
     connections = [wire.connection(server_port=1 + port) for port in range(520)]
     with wire.counted() as moved:
@@ -140,6 +140,12 @@ def test_full_listeners_are_a_loss_that_is_counted(xdp_wire: Wire) -> None:
     counted = moved()
     assert counted["listeners_full"] == 8
     assert (counted["attempts"], counted["answered"], counted["completed"]) == (520, 520, 520)
+    unfinished = [wire.connection(server_port=600) for _ in range(23)]
+    for connection in unfinished:
+        wire.syn(connection)
+        wire.synack(connection)
+    cohorts = wire.known_listener(unfinished[0].closed_bucket).cohorts
+    assert sum(cohort.attempts - cohort.completed for cohort in cohorts) == 23
 
 
 def test_full_handshake_buckets_are_a_loss_that_is_counted(xdp_wire: Wire) -> None:
@@ -165,6 +171,12 @@ def test_finished_handshakes_make_room_first(xdp_wire: Wire) -> None:
             xdp_wire.wait(10)
         xdp_wire.ack(waiting)
     assert moved() == {"attempts": 22, "answered": 22, "completed": 23}
+
+
+def test_the_verifier_has_room_left(ipv4_wire: Wire) -> None:
+    """Each program is verified with well under the million instructions that a kernel may walk."""
+    for name, fd in ipv4_wire.probe.programs.items():
+        assert 0 < program_info(fd).verified_instructions < 600_000, name
 
 
 def test_the_layout_knows_every_map_value(ipv4_wire: Wire) -> None:

@@ -111,6 +111,9 @@ static __always_inline void count_ack(struct context *context, struct packet *pa
 	context->totals->completed++;
 	if (attempt.source)
 		source_completion(attempt.source, context->now_ns, handshake.epoch);
+	/* A listener that found no room goes on in its address's closed bucket: its floods still show. */
+	if (!attempt.listener)
+		attempt.listener = closed_bucket(context, &packet->destination);
 	if (attempt.listener)
 		listener_completion(context, attempt.listener, handshake.epoch, handshake.answer_ticks);
 }
@@ -150,7 +153,7 @@ static __always_inline void count_answer(struct context *context, struct packet 
 	recall(context, packet, &handshake, &attempt);
 	if (!attempt.listener)
 		attempt.listener = make_listener(context, &packet->destination, packet->destination_port);
-	if (handshake.flags & SLOT_IN_CLOSED)
+	if (attempt.listener && handshake.flags & SLOT_IN_CLOSED)
 		move_attempt(context, closed_bucket(context, &packet->destination), attempt.listener, handshake.epoch);
 	COUNT_EVERYWHERE(answered);
 }

@@ -121,8 +121,6 @@ static __always_inline void move_attempt(struct context *context, struct listene
 		bucket->counts.answered++;
 		cohort_completion(bucket, context->now_ns, epoch);
 	}
-	if (!listener)
-		return;
 	listener->last_ns = context->now_ns;
 	listener->counts.attempts++;
 	if ((u32)(context->now_ns >> LISTENER_COHORT_SHIFT) - epoch < LISTENER_COHORTS)
