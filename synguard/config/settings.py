@@ -130,7 +130,8 @@ class DetectSettings(Section, frozen=True, kw_only=True):
         int, about("Time given at a listener of which nothing is learned yet.", "ms", ge=1, le=3000)
     ] = 500
     close_after_s: Annotated[
-        float, about("An alert closes after this long below its thresholds.", "s", ge=0.5, le=600.0)
+        float,
+        about("An alert closes this long after its flood has left the last 4 s.", "s", ge=0.5, le=600.0),
     ] = 10.0
 
 
