@@ -21,7 +21,7 @@ from synguard.detect import Detector, Thresholds
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.history.store import HistoryStore
 from synguard.observe import log as observe_log
-from synguard.probe.claim import claim_database
+from synguard.probe.claim import claim_database, prune_claims
 from synguard.probe.interfaces import default_route_interfaces
 from synguard.probe.probe import Probe
 from synguard.respond import protected
@@ -44,6 +44,7 @@ def run(settings: Settings) -> int:
     if os.geteuid() != 0:
         raise UnsupportedError("guarding an interface needs root: run it with sudo")
     log_lines = observe_log.configure(settings.log.level, settings.log.format)
+    prune_claims()
     with StopRequest() as stop, closing(claim_database(settings.history.database_path)):
         names = settings.probe.interfaces or _default_route(stop)
         guard = Guard(names, settings.probe.xdp_mode, structlog.get_logger())

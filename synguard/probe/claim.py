@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -111,6 +112,26 @@ def claim_database(database: Path) -> Claim:
         CLAIMS / f"database-{name}.lock",
         f"synguard with pid {{pid}} writes {path}; name another database with --database",
     )
+
+
+def _living_namespaces() -> set[int]:
+    """Return the inodes of the network namespaces that a process is in or a name leads to."""
+    found = set()
+    for path in (*Path("/proc").glob("[0-9]*/ns/net"), *Path("/run/netns").glob("*")):
+        with suppress(OSError):  # it ended meanwhile
+            found.add(path.stat().st_ino)
+    return found
+
+
+def prune_claims() -> None:
+    """Remove what killed daemons left of databases, and of network namespaces that are gone."""
+    living = {f"netns-{inode}-" for inode in _living_namespaces()}
+    for path in CLAIMS.glob("*.lock"):
+        if path.name.startswith(tuple(living)):
+            continue
+        with suppress(OSError), path.open("r+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def claimed_interfaces() -> list[str]:
