@@ -31,6 +31,7 @@ There is no clock here. Time is what the snapshots say, and the same snapshots g
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from synguard.detect.allowance import HandshakeTimes
 from synguard.detect.classify import Verdict, classify
@@ -92,6 +93,7 @@ class Detector:
             return ()
         alarmed = {incident.listener for incident in self._incidents.values() if incident.listener}
         self._memory.meet(snapshot, alarmed)
+        snapshot = self._without_waiting(snapshot)
         scene = Scene(snapshot, self._memory, self._thresholds)
         for memory in scene.calm_listeners(alarmed):
             memory.learn_usual(snapshot, max(NS_PER_S, memory.times.allowance_ns(self._thresholds)))
@@ -132,6 +134,20 @@ class Detector:
             incident.seen_until_ns = incident.looked_ns = incident.judged_until_ns = self._now_ns
             incident.told_ns = self._now_ns
             incident.other_class = None
+
+    def _without_waiting(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot less the sources that merely wait for an answer: they are nobody's flooders.
+
+        One that is named already fills queues itself, and so gets no answer any more.
+        """
+        named = {name for incident in self._incidents.values() for name in (incident.basis, incident.source)}
+        sources = tuple(
+            reading
+            for reading in snapshot.sources
+            if reading.source in named
+            or not self._memory.sources[reading.source].is_waiting(snapshot.time_ns)
+        )
+        return replace(snapshot, sources=sources)
 
     def _follow(self, scene: Scene) -> list[Incident]:
         """Take a snapshot's word on every open incident; return those that got another class."""

@@ -23,6 +23,10 @@ from synguard.model import Cohort, Listener, Network, Snapshot
 #: Another class must show for this long before an open alert takes it on.
 REFINE_AFTER_NS = NS_PER_S
 
+#: What is left of a flood below this share (0..1) of its peak tells nothing of its class any more: it may be
+#: real clients whom a full queue does not answer.
+FADED = 0.1
+
 
 def begin_on_listener(
     number: int,
@@ -115,7 +119,9 @@ def refine(
         source = share.source
         if 2 * unfinished(source.cohorts) >= sum(cohort.attempts for cohort in source.cohorts):
             incident.count_source(source.source, source.counts, memory.sources[source.source].history)
-    if not judgement.current:
+    window = judgement.holding or judgement.raised
+    faded = window is None or window.half_open_per_s < FADED * incident.peak_syn_per_s
+    if faded or not judgement.current:
         incident.other_class = None
         return False
     verdict = classify(judgement, snapshot, shares)

@@ -7,13 +7,23 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from synguard.detect.allowance import HandshakeTimes, Usual
-from synguard.detect.counts import Counted, CountHistory
+from synguard.detect.counts import Counted, CountHistory, rise
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.detect.windows import RING_NS, matured, measure
 from synguard.model import Cohort, Listener, ListenerReading, Network, Snapshot, SourceReading
 
 #: Whoever is in no snapshot for this long is forgotten; sooner where memory is needed for others.
 FORGET_AFTER_NS = 30 * NS_PER_S
+#: A source's unanswered attempts are looked at over this long.
+WAITING_SPAN_NS = 3 * NS_PER_S
+#: By this age an unanswered SYN has been sent again: a second, and what slices and timers are apart.
+RETRIED_AFTER_NS = 1200 * NS_PER_MS
+#: The share (0..1) of such SYNs that a real client sends again; many give up soon after.
+RETRIED = 0.3
+#: So many must be that old before they tell anything.
+LEAST_TELLING = 20
+#: A source that completed this share (0..1) of all its attempts is a client, whatever goes unanswered now.
+KNOWN_CLIENT = 0.2
 #: Remembered besides those that the last snapshot names.
 SPARE = 512
 
@@ -100,6 +110,28 @@ class SourceMemory:
         from_zero = first and counted_from_zero(reading.counts.attempts, reading.cohorts)
         self.reading, self.met_ns = reading, snapshot.time_ns
         self.history.add(Counted(snapshot.time_ns, reading.counts, 0), counted_from_zero=from_zero)
+
+    def is_waiting(self, now_ns: int) -> bool:
+        """Tell whether a source is a client of a server that does not answer, rather than its flooder.
+
+        While somebody else's flood fills a SYN queue, or a slow application its accept queue, real clients'
+        SYNs go unanswered, and so stay unfinished. Those clients are known by what they completed before,
+        or by sending each SYN again after a second, as every stack does (RFC 6298: one second at first).
+        Before that second is over nothing tells them from a flood, so nobody is blamed yet.
+        """
+        lately = rise(self.history.before(now_ns - WAITING_SPAN_NS).counts, self.reading.counts)
+        unheard = lately.attempts - lately.answered - lately.refused - lately.dropped_by_us
+        if unheard <= 0 or 2 * unheard < lately.attempts - lately.completed:
+            return False
+        counts = self.reading.counts
+        if counts.completed >= KNOWN_CLIENT * counts.attempts:
+            return True
+        old = sum(
+            cohort.attempts - cohort.completed
+            for cohort in self.reading.cohorts
+            if now_ns - WAITING_SPAN_NS <= cohort.start_ns < now_ns - RETRIED_AFTER_NS
+        )
+        return old < LEAST_TELLING or lately.syn_retransmits >= RETRIED * old
 
 
 def _ms(time_ns: int | None) -> float | None:

@@ -61,6 +61,10 @@ class Stream:
     targets: int = 1
     bare: bool = False
     refused: bool = False
+    #: From this millisecond on the server answers nothing, and nothing completes.
+    silent_from_ms: int | None = None
+    #: Whether unanswered SYNs are sent again after a second, as stacks do.
+    retries: bool = False
 
 
 @dataclass
@@ -114,6 +118,7 @@ class World:
         self._targets: dict[Network, int] = {}
         self._owed: dict[Stream, list[float]] = {}
         self._due: dict[int, list[tuple[Stream, int, int]]] = defaultdict(list)
+        self._again: dict[int, list[tuple[Stream, int]]] = defaultdict(list)
         self._distinct: dict[Listener, Counter[tuple[int, Stream | None]]] = defaultdict(Counter)
 
     def run(self, until_ms: int) -> World:
@@ -187,6 +192,9 @@ class World:
         for stream in self.streams:
             if stream.start_ms <= self.now_ms < stream.stop_ms:
                 self._send(stream)
+        for stream, count in self._again.pop(self.now_ms, ()):
+            for book in self._books(stream):
+                book.counts["syn_retransmits"] += count
         for stream, attempted_ms, count in self._due.pop(self.now_ms, ()):
             attempted_ns = BOOT_NS + attempted_ms * MS
             for book in self._books(stream):
@@ -206,16 +214,20 @@ class World:
         owed[0] -= count
         if count == 0:
             return
-        owed[1] += count * (1.0 - stream.lost)
+        silent = stream.silent_from_ms is not None and self.now_ms >= stream.silent_from_ms
+        owed[1] += 0.0 if silent else count * (1.0 - stream.lost)
         completing = int(owed[1] + 1e-9)
         owed[1] -= completing
         for book in self._books(stream):
             book.first_ms = self.now_ms if book.first_ms is None else book.first_ms
             book.attempt(BOOT_NS + self.now_ms * MS, count)
-            book.counts["refused" if stream.refused else "answered"] += count
+            if not silent:
+                book.counts["refused" if stream.refused else "answered"] += count
             book.bare += count if stream.bare else 0
         if completing:
             self._due[self.now_ms + stream.rtt_ms].append((stream, self.now_ms, completing))
+        if silent and stream.retries:
+            self._again[self.now_ms + 1000].append((stream, count))
         one = stream.sources is not None or stream.watched is not None
         self._distinct[stream.listener][self.now_ms // 1000, stream if one else None] += count
 
