@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -25,7 +25,6 @@ class GuardedInterface:
     attachment: attach.Attachment | None = None
     #: What is wrong with it, for ``status``.
     problem: str | None = None
-    attach_failures: int = field(default=0)
 
 
 class Guard:
@@ -137,7 +136,6 @@ class Guard:
             if guarded.problem != str(error):
                 self._log.error("probe.not_attached", interface=guarded.name, error=str(error))
             guarded.problem = str(error)
-            guarded.attach_failures += 1
 
     def detach(self) -> None:
         """Take the probe off every interface and give them up. Trouble is logged; the rest goes on."""

@@ -12,7 +12,8 @@ traffic does meanwhile.
 One snapshot passes through these steps, a module each:
 
 1. ``memory``: who was named is remembered; how long a listener's handshakes take is learned
-   (``allowance``), unless an alert is open on it, since what a flood leaves is not usual.
+   (``allowance``), unless an alert is open on it, since what a flood leaves is not usual. Sources that
+   merely wait for an answer, as clients of a server under somebody else's flood do, are left out of the rest.
 2. ``listeners`` and ``sources``: each is held against the thresholds, on windows of matured cohorts
    (``windows``) and beyond statistical doubt (``statistics``). A source that asks many targets a few
    times each is a scan, and raises nothing here.

@@ -59,7 +59,9 @@ class Blocks:
         until_ns = self._monotonic_ns() + int(self._left_s(block) * 1e9)
         try:
             self._probe.maps["blocks"].update(
-                layout.encode_block_key(block.target), layout.BLOCK.pack(until_ns, 0)
+                layout.encode_block_key(block.target),
+                # New terms do not undo what was dropped so far.
+                layout.BLOCK.pack(until_ns, self._hits(block.target)),
             )
         except OSError as error:
             raise SynguardError(

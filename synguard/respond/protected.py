@@ -62,13 +62,12 @@ def _addresses_and_gateways() -> Iterator[Protected]:
                 yield Protected(_single(ip_address(text)), "it is a gateway of this machine")
 
 
-def _gateways(route: object) -> Iterator[str]:
-    get = route.get_attr  # type: ignore[attr-defined]  # pyroute2 has no types
-    if gateway := get("RTA_GATEWAY"):
+def _gateways(route: Any) -> Iterator[str]:
+    if gateway := route.get_attr("RTA_GATEWAY"):
         yield gateway
-    if via := get("RTA_VIA"):
+    if via := route.get_attr("RTA_VIA"):
         yield via["addr"]
-    for hop in get("RTA_MULTIPATH") or ():
+    for hop in route.get_attr("RTA_MULTIPATH") or ():
         if gateway := hop.get_attr("RTA_GATEWAY"):
             yield gateway
 

@@ -7,9 +7,10 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from synguard.model import HandshakeCounts
+from synguard.model import Block, HandshakeCounts
 from synguard.probe import layout
 from synguard.probe.programs import TC_INGRESS_PROGRAM
+from synguard.respond.blocks import Blocks
 from tests.kernel.wire import Wire
 
 pytestmark = [pytest.mark.root, pytest.mark.kernel]
@@ -136,3 +137,17 @@ def test_the_fallback_without_xdp_only_observes(make_wire: Callable[[str, int], 
     with wire.counted() as moved:
         assert wire.syn(connection) == "pass"
     assert moved() == {"attempts": 1}
+
+
+def test_new_terms_keep_what_was_dropped_so_far(xdp_wire: Wire) -> None:
+    """A flood that outlasts its block is dropped on, and its hits go on counting."""
+    wire = xdp_wire
+    client = wire.client()
+    blocks = Blocks(wire.probe, 10, monotonic_ns=lambda: wire.now_ns, wall_s=lambda: wire.now_ns / 1e9)
+    for turn in (1, 2):
+        now_s = wire.now_ns / 1e9
+        blocks.add(Block(ip_network(client), now_s + 60, "floods", "alert", created_at_s=now_s))
+        assert [wire.syn(wire.connection(client=client)) for _ in range(23)] == ["drop"] * 23
+        assert [held.hits for held in blocks.held()] == [23 * turn]
+        wire.wait(59_000)
+    blocks.remove(ip_network(client))

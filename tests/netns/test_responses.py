@@ -267,7 +267,7 @@ def test_a_second_daemon_that_is_refused_leaves_the_firsts_alerts_open(
     flood_generator: FloodGenerator,
     start_daemon: StartDaemon,
 ) -> None:
-    """Only who answers on the control socket settles what the history still calls open."""
+    """Only one daemon writes a database, so only that one settles what the history still calls open."""
     plan = flood(topology, str(SILENT_IPV4))
     open_listener(plan.destination, PORT)
     guard = start_daemon("off", {"detect": {"close_after_s": 600.0}})
