@@ -18,7 +18,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 
-from bench.enter import child_environment
+from bench.net.enter import child_environment
 from synguard.errors import SynguardError
 
 _END_TIMEOUT_S = 5.0

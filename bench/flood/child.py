@@ -17,8 +17,6 @@ from pathlib import Path
 
 import msgspec
 
-from bench import links
-from bench.enter import NAMESPACES, enter
 from bench.flood.plan import (
     DEFINES,
     SENT,
@@ -27,7 +25,9 @@ from bench.flood.plan import (
     encode_plan,
     encode_sources,
 )
-from bench.namespaces import created_by
+from bench.net import links
+from bench.net.enter import NAMESPACES, enter
+from bench.net.namespaces import created_by
 from bench.talk import Parent
 from synguard.errors import SynguardError, UsageError
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object

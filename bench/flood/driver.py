@@ -8,8 +8,8 @@ from typing import Self
 
 from bench.flood.child import Errand, Said
 from bench.flood.plan import FloodPlan, FloodReport
-from bench.links import Endpoint
-from bench.namespaces import Topology
+from bench.net.links import Endpoint
+from bench.net.namespaces import Topology
 from bench.talk import Child
 from synguard.errors import SynguardError, UnsupportedError, UsageError
 

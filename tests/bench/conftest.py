@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.namespaces import Topology
+from bench.net.namespaces import Topology
 
 
 @pytest.fixture

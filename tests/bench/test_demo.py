@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.demo import broken_promises
-from bench.enter import child_environment
-from bench.namespaces import namespaces_of, remove_stale, wait_until
-from bench.phases import PhaseFigures
+from bench.demo.__main__ import broken_promises
+from bench.demo.phases import PhaseFigures
+from bench.net.enter import child_environment
+from bench.net.namespaces import namespaces_of, remove_stale, wait_until
 from tests.unit.public import python_as_nobody
 
 _KEYS = [

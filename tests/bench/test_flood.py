@@ -20,11 +20,11 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from bench.enter import child_environment
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan, Shape
-from bench.links import Endpoint, create_namespace, read_link, remove_namespace
-from bench.namespaces import SILENT_IPV4, SILENT_IPV6, Topology, remove_stale, run_in, wait_until
+from bench.net.enter import child_environment
+from bench.net.links import Endpoint, create_namespace, read_link, remove_namespace
+from bench.net.namespaces import SILENT_IPV4, SILENT_IPV6, Topology, remove_stale, run_in, wait_until
 from synguard.errors import UsageError
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
@@ -39,7 +39,7 @@ _FLOOD_AND_WAIT = """
 import sys
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan
-from bench.namespaces import Topology
+from bench.net.namespaces import Topology
 plan = FloodPlan(destination="198.18.0.1", destination_port=80, sources=("198.18.66.13",),
                  syn_per_s=100.0, duration_s=60.0)
 with Topology() as topology, FloodGenerator.between(topology) as generator:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.clients import shake_hands
-from bench.enter import child_environment
-from bench.guard import Guard
-from bench.listener import listen
-from bench.namespaces import Topology, created_by, namespaces_of, run_in, start_in, write_sysctls
+from bench.defences.guard import Guard
+from bench.net.enter import child_environment
+from bench.net.namespaces import Topology, created_by, namespaces_of, run_in, start_in, write_sysctls
+from bench.peers.clients import shake_hands
+from bench.peers.listener import listen
 from synguard.errors import SynguardError
 
 pytestmark = [pytest.mark.root, pytest.mark.netns]
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.root, pytest.mark.netns]
 #: Builds a topology, says so, and waits to be killed.
 _BUILD_AND_WAIT = """
 import sys
-from bench.namespaces import Topology, exit_on_signals
+from bench.net.namespaces import Topology, exit_on_signals
 with exit_on_signals(), Topology():
     print("built", flush=True)
     sys.stdin.read()
@@ -70,7 +70,7 @@ def test_everything_is_removed_when_building_fails(monkeypatch: pytest.MonkeyPat
     def refuse(*_: object) -> None:
         raise SynguardError("the kernel refused")
 
-    monkeypatch.setattr("bench.links.configure_endpoint", refuse)
+    monkeypatch.setattr("bench.net.links.configure_endpoint", refuse)
     with pytest.raises(SynguardError, match="refused"), Topology():
         pass
     assert namespaces_of(os.getpid()) == []

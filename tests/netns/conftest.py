@@ -11,10 +11,10 @@ from typing import Protocol
 
 import pytest
 
-from bench.clients import shake_hands
+from bench.defences.guard import Guard, Setting
 from bench.flood.driver import FloodGenerator
-from bench.guard import Guard, Setting
-from bench.namespaces import Topology, run_in
+from bench.net.namespaces import Topology, run_in
+from bench.peers.clients import shake_hands
 
 OpenListener = Callable[[str, int], socket.socket]
 ShakeHands = Callable[[str, int, int], None]
@@ -31,7 +31,7 @@ class StartDaemon(Protocol):
 
 @pytest.fixture
 def topology() -> Iterator[Topology]:
-    """Server, client and attacker, each in a namespace; see ``bench.namespaces``."""
+    """Server, client and attacker, each in a namespace; see ``bench.net.namespaces``."""
     with Topology() as built:
         yield built
 

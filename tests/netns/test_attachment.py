@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pyroute2 import IPRoute
 
-from bench.enter import child_environment, command_in
-from bench.guard import Guard, synguard_command
-from bench.links import attach_xdp
-from bench.namespaces import Topology, run_in, start_in, wait_until
+from bench.defences.guard import Guard, synguard_command
+from bench.net.enter import child_environment, command_in
+from bench.net.links import attach_xdp
+from bench.net.namespaces import Topology, run_in, start_in, wait_until
 from synguard import client
 from synguard.errors import UnsupportedError
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object

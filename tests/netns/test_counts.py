@@ -10,8 +10,8 @@ import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
-from bench.guard import Guard
-from bench.namespaces import SILENT_IPV4, Topology, run_in, wait_until
+from bench.defences.guard import Guard
+from bench.net.namespaces import SILENT_IPV4, Topology, run_in, wait_until
 
 from .conftest import OpenListener, ShakeHands, StartDaemon
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from bench.enter import child_environment, command_in
+from bench.defences.guard import Guard, synguard_command
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan
-from bench.guard import Guard, synguard_command
-from bench.namespaces import SILENT_IPV4, SILENT_IPV6, Topology, run_in, wait_until
+from bench.net.enter import child_environment, command_in
+from bench.net.namespaces import SILENT_IPV4, SILENT_IPV6, Topology, run_in, wait_until
 from synguard import client
 from synguard.errors import SynguardError, UsageError
 from synguard.history.query import AlertFilter, find_alerts

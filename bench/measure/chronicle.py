@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from bench.defences.guard import LogEvent
 from bench.flood.plan import FloodReport
-from bench.guard import LogEvent
 
 
 class Chronicle:

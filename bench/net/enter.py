@@ -1,7 +1,7 @@
 """Enters a named network namespace: for one call in a thread, or for a whole child process.
 
 ``setns`` moves one thread, so a call runs in a fresh thread that ends with it, and sockets opened
-there stay in that namespace for good. A child process enters by ``python -m bench.enter NAME -- ARGV``
+there stay in that namespace for good. A child process enters by ``python -m bench.net.enter NAME -- ARGV``
 and dies with its parent.
 """
 
@@ -63,12 +63,12 @@ def call_in(name: str, function: Callable[[], _Result]) -> _Result:
 
 def command_in(name: str, argv: Sequence[str]) -> list[str]:
     """Return the command line that runs ``argv`` inside the named namespace until its parent ends."""
-    return [sys.executable, "-m", "bench.enter", name, "--", *argv]
+    return [sys.executable, "-m", "bench.net.enter", name, "--", *argv]
 
 
 def child_environment() -> dict[str, str]:
     """Return this process's environment, in which a child finds ``bench`` and ``synguard`` here."""
-    checkout = str(Path(__file__).resolve().parent.parent)
+    checkout = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": f"{checkout}:{inherited}" if inherited else checkout}
 
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
     """Enter the namespace named first and become the command after ``--``."""
     name, separator, *argv = arguments
     if separator != "--" or not argv:
-        raise SystemExit("usage: python -m bench.enter NAMESPACE -- COMMAND [ARGUMENT]...")
+        raise SystemExit("usage: python -m bench.net.enter NAMESPACE -- COMMAND [ARGUMENT]...")
     parent = os.getppid()
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0), "asking to end with the parent")
     if os.getppid() != parent:

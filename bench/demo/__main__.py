@@ -21,12 +21,12 @@ from pathlib import Path
 
 import msgspec
 
-from bench import phases
-from bench.enter import child_environment
+from bench.defences.guard import programs_held_by, synguard_command
+from bench.demo import phases
+from bench.demo.phases import CONTROL, SINGLE_SOURCE, SPOOFED, PhaseFigures, Stage
 from bench.flood.driver import FloodGenerator
-from bench.guard import programs_held_by, synguard_command
-from bench.namespaces import Topology, exit_on_signals, namespaces_of, wait_until
-from bench.phases import CONTROL, SINGLE_SOURCE, SPOOFED, PhaseFigures, Stage
+from bench.net.enter import child_environment
+from bench.net.namespaces import Topology, exit_on_signals, namespaces_of, wait_until
 from synguard.errors import SynguardError, UnsupportedError, UsageError
 from synguard.probe.syscall import program_fd_by_id
 

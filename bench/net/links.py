@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from pyroute2 import IPRoute, netns
 from pyroute2.netlink.exceptions import NetlinkError
 
-from bench.enter import call_in
+from bench.net.enter import call_in
 from synguard.errors import SynguardError
 
 #: The name of every endpoint's interface inside its namespace.

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from bench.enter import enter
-from bench.links import Endpoint
+from bench.net.enter import enter
+from bench.net.links import Endpoint
 from bench.talk import Child, Parent
 
 #: Both queues of a listener are bounded by the smaller of this and the namespace's somaxconn.
@@ -53,7 +53,7 @@ async def _serve(listening: Listening, parent: Parent) -> None:
 def listen(endpoint: Endpoint, address: str, port: int, queue_entries: int) -> Iterator[None]:
     """Echo on an address of the endpoint's while the ``with`` block lasts; it listens when that begins."""
     listening = Listening(endpoint.namespace, address, port, queue_entries)
-    with Child("bench.listener", listening, bool) as child:
+    with Child("bench.peers.listener", listening, bool) as child:
         child.hear(_READY_TIMEOUT_S)
         yield
 

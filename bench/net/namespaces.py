@@ -29,9 +29,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
-from bench import links
-from bench.enter import NAMESPACES, call_in, child_environment, command_in
-from bench.links import Endpoint, Route
+from bench.net import links
+from bench.net.enter import NAMESPACES, call_in, child_environment, command_in
+from bench.net.links import Endpoint, Route
 from synguard.errors import SynguardError, UnsupportedError
 
 #: The flooding address of a single-source flood: the attacker's subnet, owned by no host, so that

@@ -18,8 +18,8 @@ from typing import Self
 
 import msgspec
 
-from bench.enter import call_in, enter
-from bench.links import Endpoint
+from bench.net.enter import call_in, enter
+from bench.net.links import Endpoint
 from bench.talk import Child, Parent
 
 #: A client whose new connection takes longer is cut off.
@@ -100,7 +100,7 @@ class GoodClient:
 
     def __init__(self, endpoint: Endpoint, address: str, port: int, connects_per_s: float) -> None:
         visit = Visit(endpoint.namespace, address, port, connects_per_s)
-        self._child = Child("bench.clients", visit, Connection)
+        self._child = Child("bench.peers.clients", visit, Connection)
         self._connections: list[Connection] = []
         self._listening = threading.Thread(target=self._listen, name="good-client", daemon=True)
 

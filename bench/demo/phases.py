@@ -16,15 +16,15 @@ from pathlib import Path
 
 import msgspec
 
-from bench import links
-from bench.chronicle import Chronicle
-from bench.clients import Connection, GoodClient
-from bench.enter import NAMESPACES
+from bench.defences.guard import Guard, LogEvent, Setting, programs_held_by
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import ANY_IPV4, FloodPlan, FloodReport
-from bench.guard import Guard, LogEvent, Setting, programs_held_by
-from bench.listener import listen
-from bench.namespaces import SILENT_IPV4, Topology, wait_until
+from bench.measure.chronicle import Chronicle
+from bench.net import links
+from bench.net.enter import NAMESPACES
+from bench.net.namespaces import SILENT_IPV4, Topology, wait_until
+from bench.peers.clients import Connection, GoodClient
+from bench.peers.listener import listen
 from synguard.errors import SynguardError
 from synguard.probe.claim import CLAIMS
 

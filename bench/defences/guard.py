@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from bench.enter import child_environment, command_in
-from bench.links import Endpoint
+from bench.net.enter import child_environment, command_in
+from bench.net.links import Endpoint
 from synguard import client
 from synguard.errors import SynguardError
 

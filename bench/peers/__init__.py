@@ -1,0 +1,1 @@
+"""What talks to the server: good clients, and the servers themselves."""

@@ -1,0 +1,1 @@
+"""What a benchmark found: figures with their spread, on disk as JSON."""

@@ -1,0 +1,55 @@
+"""Every figure that a trial may hold: its unit, which way is better, and what it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What a figure's number means."""
+
+    unit: str
+    better: Literal["lower", "higher", None]
+    says: str
+
+
+FIGURES: dict[str, Figure] = {
+    "time_to_alert_ms": Figure(
+        "ms", "lower", "from the first flood packet to the first right alert's log line"
+    ),
+    "time_to_act_ms": Figure("ms", "lower", "from the first flood packet to the first block's log line"),
+    "time_to_close_ms": Figure("ms", "lower", "from the last flood packet until the last alert had closed"),
+    "alerts": Figure("alerts", None, "alerts raised in all"),
+    "missed": Figure("alerts", "lower", "1 when the expected alert never came"),
+    "false_alarms": Figure("alerts", "lower", "alerts that nothing justified"),
+    "wrong_class": Figure(
+        "alerts", "lower", "1 when the right listener's alert had the wrong class at its end"
+    ),
+    "good_attempted": Figure("connections", None, "good clients' connections begun while it was flooded"),
+    "good_succeeded": Figure("connections", "higher", "those that were served within 1.5 s"),
+    "good_success": Figure("ratio", "higher", "succeeded over attempted"),
+    "good_broken": Figure("connections", "lower", "kept-alive connections that broke"),
+    "connect_p50_ms": Figure("ms", "lower", "median of the successful connects' times, SYN to established"),
+    "connect_p99_ms": Figure("ms", "lower", "99th percentile of the same"),
+    "asked_syn_per_s": Figure("1/s", None, "the rate that was asked for; null for as fast as possible"),
+    "offered_syn_per_s": Figure("1/s", None, "frames that the generator sent, over its time"),
+    "received_syn_per_s": Figure("1/s", "higher", "those of them that the receiver took off its ring"),
+    "processed_syn_per_s": Figure("1/s", "higher", "those of them that the detector counted"),
+    "lost_at_ring": Figure("frames", "lower", "refused by the receiver's full ring"),
+    "unaccounted_frames": Figure("frames", "lower", "sent, and found nowhere (negative: found, never sent)"),
+    "uncounted_syns": Figure(
+        "frames", "lower", "received, and not counted by the detector (negative: too many)"
+    ),
+    "dropped_syns": Figure("frames", None, "SYNs that the defence dropped"),
+    "generator_busy": Figure("ratio", None, "share of the flood that the generator's CPU spent on sending"),
+    "receiver_busy": Figure("ratio", "lower", "share of the flood that the receiving thread was on its CPU"),
+    "receiver_ns_per_frame": Figure("ns", "lower", "CPU time of the receiving thread over frames received"),
+    "daemon_cpu": Figure("ratio", "lower", "of one core, by the detector's processes during the flood"),
+    "daemon_rss_mib": Figure("MiB", "lower", "resident memory of the detector's processes, at its highest"),
+    "map_bytes": Figure("bytes", "lower", "kernel memory that the detector's maps are charged for"),
+    "lost_updates": Figure("updates", "lower", "updates that the detector says it lost"),
+    "ns_per_packet": Figure("ns", "lower", "mean of one BPF_PROG_TEST_RUN measurement"),
+    "ns_over_empty": Figure("ns", "lower", "the same, less the empty program's in the same repetition"),
+}

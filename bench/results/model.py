@@ -1,0 +1,82 @@
+"""The shape of a result file: one run of the bench, with all that is needed to judge it.
+
+Times are ISO 8601 UTC with ``Z``. An unknown figure is null, which is not zero.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Label = str | float | int | bool
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run took place."""
+
+    cpu_model: str
+    cpus: int
+    memory_bytes: int
+    kernel: str
+    distribution: str
+    #: By name: synguard, its commit, python, bcc, pyroute2, nginx, nft, iptables, hping3, nmap, trafgen.
+    versions: dict[str, str | None]
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell of a scenario played once."""
+
+    #: What distinguishes the cell from the scenario's others: ``defence``, ``syn_per_s``, ``case``.
+    labels: dict[str, Label]
+    #: From 1 on. Trials that were invalid are played again under the same number.
+    repetition: int
+    started_at: str
+    lasted_s: float
+    #: Which premises did not hold, in words. A trial with any is no result.
+    invalid_because: list[str]
+    #: By the names of ``bench.results.figures``.
+    figures: dict[str, float | None] = {}
+    #: The same in words: ``class``, ``bottleneck``.
+    facts: dict[str, str | None] = {}
+    #: Columns of equal length, the first of which is ``at_s``, from the first flood packet on.
+    timeline: dict[str, list[float | None]] = {}
+
+    @property
+    def valid(self) -> bool:
+        """Whether all premises held."""
+        return not self.invalid_because
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether one promise held."""
+
+    promise: str
+    #: None where no valid trial could tell.
+    held: bool | None
+    observed: str
+
+
+class ScenarioResult(msgspec.Struct, kw_only=True):
+    """What one scenario gave."""
+
+    scenario: str
+    kind: str
+    purpose: str
+    premises: list[str]
+    quick: bool
+    started_at: str
+    lasted_s: float
+    #: False while it runs, and for good when it was interrupted.
+    complete: bool
+    trials: list[Trial]
+    verdicts: list[Verdict] = []
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """One run of the bench."""
+
+    schema: int = SCHEMA_VERSION
+    started_at: str
+    machine: Machine
+    scenarios: list[ScenarioResult] = []

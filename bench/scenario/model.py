@@ -1,0 +1,177 @@
+"""The words of a scenario file: who floods whom and how, beside which clients, behind which defence.
+
+A scenario is one TOML file in ``bench/scenarios``; its name is the file's. ``bench/README.md`` shows how
+to write one. Every record refuses fields that it does not know.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from bench.flood.plan import Shape
+
+Family = Literal[4, 6]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Word = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$")]
+
+
+class Premise(StrEnum):
+    """What must have held for a trial to be a result at all."""
+
+    #: Every frame that the generator sent is found again, at the interface or by name among the lost.
+    ACCOUNTED = "accounted"
+    #: Each flood kept its rate within 5 %.
+    RATE_HELD = "rate-held"
+    #: No frame was lost before the receiver: what was sent is what came.
+    ALL_RECEIVED = "all-received"
+    #: The receiver was at its limit and the generator was not: frames were lost at its ring.
+    RECEIVER_LIMITED = "receiver-limited"
+    #: Every good client got through before the flood.
+    CLIENTS_UP = "clients-up"
+    #: The good clients attempted at least 1,000 connections during the flood, over all repetitions.
+    ENOUGH_CONNECTS = "enough-connects"
+    #: Generator and receiver have a CPU each.
+    TWO_CPUS = "two-cpus"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all parts of a scenario have in common."""
+
+
+class ClientSpec(Record, frozen=True, kw_only=True):
+    """One kind of good clients, in a namespace of their own."""
+
+    name: Word
+    #: plain: connect, exchange a few bytes, close. keep-alive: a fixed number of connections, each of
+    #: which exchanges again and again; a broken one is opened anew.
+    kind: Literal["plain", "keep-alive"] = "plain"
+    #: plain: connections begun in a second; keep-alive: exchanges in a second, over all connections.
+    per_s: Positive = 80.0
+    #: Of keep-alive clients.
+    connections: Annotated[int, Meta(ge=1, le=1000)] = 20
+    #: How many addresses they connect from, one after another.
+    addresses: Annotated[int, Meta(ge=1, le=250)] = 1
+    family: Family = 4
+    #: Distance to the switch and back.
+    rtt_ms: Annotated[float, Meta(ge=0, le=500)] = 0.0
+    #: The share of frames lost in each direction.
+    loss: Annotated[float, Meta(ge=0, le=0.3)] = 0.0
+
+
+class ServerSpec(Record, frozen=True, kw_only=True):
+    """The listener, and the kernel's settings around it."""
+
+    kind: Literal["accept-loop", "nginx", "none"] = "accept-loop"
+    port: Port = 443
+    #: What listen(2) is given; somaxconn is set to it.
+    queue_entries: Annotated[int, Meta(ge=1, le=65535)] = 4096
+    #: tcp_syncookies; the defence ``cookies`` sets it to 1.
+    syncookies: Literal[0, 1, 2] = 0
+
+
+class FloodSpec(Record, frozen=True, kw_only=True):
+    """One load. All loads of a scenario begin together, each ``start_s`` later."""
+
+    tool: Literal["generator", "hping3", "nmap", "trafgen"] = "generator"
+    family: Family = 4
+    #: ``silent`` (an address that nobody owns), ``any`` (any unicast address), ``client:NAME`` (the address
+    #: of a good client), an address, several addresses, or one prefix.
+    sources: tuple[str, ...] = ("silent",)
+    #: ``max`` sends as fast as the machine can.
+    syn_per_s: Positive | Literal["max"] = 60_000.0
+    shape: Shape = Shape.LINUX
+    #: steady; pulse: on for ``on_s``, off for ``off_s``; ramp: from 1/100 of the rate up to it.
+    pattern: Literal["steady", "pulse", "ramp"] = "steady"
+    on_s: Positive = 1.0
+    off_s: Positive = 1.0
+    #: Each SYN is sent so many times, all copies alike.
+    copies: Annotated[int, Meta(ge=1, le=1000)] = 1
+    #: So many ACKs with random numbers follow each SYN, from its source and port.
+    acks_per_syn: Annotated[int, Meta(ge=0, le=100)] = 0
+    #: 802.1Q tags, outermost first; the outer of two is 802.1ad.
+    vlans: Annotated[tuple[Annotated[int, Meta(ge=1, le=4094)], ...], Meta(max_length=2)] = ()
+    random_ports: bool = False
+    start_s: NotNegative = 0.0
+    #: The scenario's ``flood_s`` where it is not given.
+    duration_s: Positive | None = None
+
+
+class Expectation(Record, frozen=True, kw_only=True):
+    """What a detector should say of the floods; a scenario without one expects silence."""
+
+    kind: str
+    alert_class: str | None = None
+    #: The source it should name, in the words of ``FloodSpec.sources``; none for a spoofed flood.
+    source: str | None = None
+
+
+class Promise(Record, frozen=True, kw_only=True):
+    """What has to hold within one run on any machine; ``bench run`` fails when it does not.
+
+    Numbers are judged by the median over valid repetitions; ``equals`` must hold in every one.
+    """
+
+    #: A figure's name, or a fact's.
+    figure: str
+    #: The cells meant, by label; all where it is empty.
+    where: dict[str, Any] = {}
+    #: Judge the ratio over the cell that has these labels instead of the figure itself.
+    over: dict[str, Any] = {}
+    equals: float | str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    #: Judge it in full runs, in quick ones, or in both.
+    judged: Literal["always", "full", "quick"] = "always"
+
+
+class FloodScenario(Record, tag_field="kind", tag="flood", frozen=True, kw_only=True):
+    """Floods a server beside good clients; one trial for each cell and repetition."""
+
+    purpose: str
+    premises: tuple[Premise, ...]
+    #: One or more of ``bench.defences``, joined by ``+``.
+    defence: str = "none"
+    #: Where the defence stands: on the server, or on a gateway before it.
+    role: Literal["host", "gateway"] = "host"
+    server: ServerSpec = ServerSpec()
+    clients: tuple[ClientSpec, ...] = (ClientSpec(name="client"),)
+    floods: tuple[FloodSpec, ...] = ()
+    expect: Expectation | None = None
+    #: Good clients alone, then beside the floods, then alone again.
+    learn_s: NotNegative = 1.5
+    flood_s: Annotated[float, Meta(gt=0, le=600)] = 5.0
+    after_s: NotNegative = 0.0
+    #: How long an alert may take to close after the floods; 0 does not wait.
+    close_timeout_s: NotNegative = 0.0
+    #: Settings of synguard's, by section and name.
+    settings: dict[str, dict[str, Any]] = {}
+    #: Keep a time line of the trial, for a plot.
+    timeline: bool = False
+    repetitions: Annotated[int, Meta(ge=1, le=100)] = 5
+    promises: tuple[Promise, ...] = ()
+
+
+class CostScenario(Record, tag_field="kind", tag="cost", frozen=True, kw_only=True):
+    """Measures nanoseconds per packet with BPF_PROG_TEST_RUN; one cell for each program and packet."""
+
+    purpose: str
+    premises: tuple[Premise, ...] = ()
+    programs: tuple[str, ...]
+    packets: tuple[str, ...]
+    #: Flows and blocks in place before the cold measurements.
+    flows: Annotated[int, Meta(ge=1)] = 1_000_000
+    blocks: Annotated[int, Meta(ge=0)] = 10_000
+    #: Packets in one measurement.
+    packets_per_trial: Annotated[int, Meta(ge=100)] = 100_000
+    repetitions: Annotated[int, Meta(ge=1, le=100)] = 7
+    promises: tuple[Promise, ...] = ()
+
+
+Scenario = FloodScenario | CostScenario
