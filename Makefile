@@ -28,6 +28,10 @@ run: need-root setup-run ## guard the default route's interface, or IFACE, in dr
 demo: need-root setup-run ## a flood and its answer in namespaces of its own, at most 45 s; ARGS="--json FILE"
 	@exec $(BIN)/python3 -m bench.demo $(ARGS)
 
+.PHONY: bench
+bench: need-root setup-bench ## floods in namespaces of its own, measured; ARGS="list", else "run all --quick"
+	@exec $(BIN)/python3 -m bench $(or $(ARGS),run all --quick)
+
 .PHONY: test
 test: need-root setup-test lint-only ## lint, type-check and run every test tier
 	@echo "make test: pytest, all tiers"
@@ -71,6 +75,10 @@ need-root:
 .PHONY: setup-run
 setup-run:
 	@SETUP_FOR="$(MAKECMDGOALS)" .ci/setup run
+
+.PHONY: setup-bench
+setup-bench:
+	@SETUP_FOR="$(MAKECMDGOALS)" .ci/setup bench
 
 .PHONY: setup-test
 setup-test:

@@ -18,9 +18,9 @@ def set_up(machine: Machine, variant: str = "run") -> str:
     return machine.run("/srv/synguard/.ci/setup", variant, network=True, timeout_s=240).stdout
 
 
-def imports(machine: Machine) -> bool:
-    """Tell whether the venv's Python finds synguard, bcc and a dependency."""
-    code = "import bcc, nftables, structlog, synguard"
+def imports(machine: Machine, *modules: str) -> bool:
+    """Tell whether the venv's Python finds synguard, bcc, a dependency and these modules."""
+    code = f"import {', '.join(('bcc', 'nftables', 'structlog', 'synguard', *modules))}"
     return machine.run(f"{VENV}/bin/python3", "-B", "-c", code, check=False).returncode == 0
 
 
@@ -80,6 +80,18 @@ def test_without_root_missing_packages_are_named(checkout: Machine) -> None:
     assert result.returncode == 3
     assert "python3-bpfcc" in result.stderr
     assert "run 'sudo make run'" in result.stderr
+
+
+def test_a_server_installed_for_the_bench_is_not_started(checkout: Machine) -> None:
+    """Packages come without their services: nginx neither runs nor will at boot, and no policy is left."""
+    policy = "/usr/sbin/policy-rc.d"
+    checkout.run("sh", "-c", f"rm -f {policy} && apt-get -qq -y purge nginx-common")
+    set_up(checkout, "bench")
+    assert checkout.exists("/usr/sbin/nginx")
+    assert checkout.run("systemctl", "is-active", "nginx", check=False).stdout == "inactive\n"
+    assert checkout.run("systemctl", "is-enabled", "nginx", check=False).stdout == "disabled\n"
+    assert not checkout.exists(policy)
+    assert imports(checkout, "matplotlib")
 
 
 def test_on_another_distribution_it_lists_what_is_needed(checkout: Machine) -> None:
