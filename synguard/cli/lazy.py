@@ -15,7 +15,22 @@ COMMANDS = ("run", "alerts", "explain", "status", "block", "respond", "detach", 
 INTERRUPTED = 130
 
 
-class LazyGroup(click.Group):
+class WordyGroup(click.Group):
+    """A group of commands whose errors are words and exit codes, not tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; our errors keep their exit code, Ctrl-C is 130, a bug keeps its traceback."""
+        try:
+            return super().invoke(ctx)
+        except SynguardError as error:
+            for line in str(error).splitlines():
+                click.echo(f"{ctx.info_name}: error: {line}", err=True)
+            raise click.exceptions.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            raise click.exceptions.Exit(INTERRUPTED) from error
+
+
+class LazyGroup(WordyGroup):
     """The group of ``COMMANDS``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -28,14 +43,3 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"synguard.cli.{cmd_name}").command
         return command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; our errors keep their exit code, Ctrl-C is 130, a bug keeps its traceback."""
-        try:
-            return super().invoke(ctx)
-        except SynguardError as error:
-            for line in str(error).splitlines():
-                click.echo(f"synguard: error: {line}", err=True)
-            raise click.exceptions.Exit(error.exit_code) from error
-        except KeyboardInterrupt as error:
-            raise click.exceptions.Exit(INTERRUPTED) from error
