@@ -13,6 +13,8 @@ class Figure:
     unit: str
     better: Literal["lower", "higher", None]
     says: str
+    #: Whether machines of different speed may be compared by it.
+    portable: bool = False
 
 
 FIGURES: dict[str, Figure] = {
@@ -21,16 +23,17 @@ FIGURES: dict[str, Figure] = {
     ),
     "time_to_act_ms": Figure("ms", "lower", "from the first flood packet to the first block's log line"),
     "time_to_close_ms": Figure("ms", "lower", "from the last flood packet until the last alert had closed"),
-    "alerts": Figure("alerts", None, "alerts raised in all"),
-    "missed": Figure("alerts", "lower", "1 when the expected alert never came"),
-    "false_alarms": Figure("alerts", "lower", "alerts that nothing justified"),
+    "alerts": Figure("alerts", None, "alerts raised in all", portable=True),
+    "missed": Figure("alerts", "lower", "1 when the expected alert never came", portable=True),
+    "false_alarms": Figure("alerts", "lower", "alerts that nothing justified", portable=True),
+    "innocents_blocked": Figure("blocks", "lower", "blocks that hit a good client", portable=True),
     "wrong_class": Figure(
-        "alerts", "lower", "1 when the right listener's alert had the wrong class at its end"
+        "alerts", "lower", "1 when the right listener's alert had the wrong class at its end", portable=True
     ),
     "good_attempted": Figure("connections", None, "good clients' connections begun while it was flooded"),
     "good_succeeded": Figure("connections", "higher", "those that were served within 1.5 s"),
-    "good_success": Figure("ratio", "higher", "succeeded over attempted"),
-    "good_broken": Figure("connections", "lower", "kept-alive connections that broke"),
+    "good_success": Figure("ratio", "higher", "succeeded over attempted", portable=True),
+    "good_broken": Figure("connections", "lower", "kept-alive connections that broke", portable=True),
     "connect_p50_ms": Figure("ms", "lower", "median of the successful connects' times, SYN to established"),
     "connect_p99_ms": Figure("ms", "lower", "99th percentile of the same"),
     "asked_syn_per_s": Figure("1/s", None, "the rate that was asked for; null for as fast as possible"),
@@ -38,9 +41,11 @@ FIGURES: dict[str, Figure] = {
     "received_syn_per_s": Figure("1/s", "higher", "those of them that the receiver took off its ring"),
     "processed_syn_per_s": Figure("1/s", "higher", "those of them that the detector counted"),
     "lost_at_ring": Figure("frames", "lower", "refused by the receiver's full ring"),
-    "unaccounted_frames": Figure("frames", "lower", "sent, and found nowhere (negative: found, never sent)"),
+    "unaccounted_frames": Figure(
+        "frames", "lower", "sent, and found nowhere (negative: found, never sent)", portable=True
+    ),
     "uncounted_syns": Figure(
-        "frames", "lower", "received, and not counted by the detector (negative: too many)"
+        "frames", "lower", "received, and not counted by the detector (negative: too many)", portable=True
     ),
     "dropped_syns": Figure("frames", None, "SYNs that the defence dropped"),
     "generator_busy": Figure("ratio", None, "share of the flood that the generator's CPU spent on sending"),
@@ -49,7 +54,14 @@ FIGURES: dict[str, Figure] = {
     "daemon_cpu": Figure("ratio", "lower", "of one core, by the detector's processes during the flood"),
     "daemon_rss_mib": Figure("MiB", "lower", "resident memory of the detector's processes, at its highest"),
     "map_bytes": Figure("bytes", "lower", "kernel memory that the detector's maps are charged for"),
-    "lost_updates": Figure("updates", "lower", "updates that the detector says it lost"),
+    "lost_updates": Figure("updates", "lower", "updates that the detector says it lost", portable=True),
     "ns_per_packet": Figure("ns", "lower", "mean of one BPF_PROG_TEST_RUN measurement"),
     "ns_over_empty": Figure("ns", "lower", "the same, less the empty program's in the same repetition"),
+}
+
+#: What a trial says in words.
+FACTS: dict[str, str] = {
+    "class": "class of the right listener's alert at its end; null when there was none",
+    "expected_class": "the class that it should have had",
+    "bottleneck": "what limited the flood: ``receiver``, ``generator`` or ``nothing``",
 }
