@@ -20,6 +20,9 @@ from typing import TypeVar
 NAMESPACES = Path("/run/netns")
 
 _CLONE_NEWNET = 0x40000000
+_CLONE_NEWNS = 0x00020000
+_MS_REC = 0x4000
+_MS_PRIVATE = 1 << 18
 _PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -39,6 +42,13 @@ def enter(name: str) -> None:
         _checked(_libc.setns(fd, _CLONE_NEWNET), f"entering namespace {name}")
     finally:
         os.close(fd)
+
+
+def mount_sysfs() -> None:
+    """Show the calling thread, and nobody else, the sysfs of the network namespace that it is in."""
+    _checked(_libc.unshare(_CLONE_NEWNS), "leaving the mount namespace")
+    _checked(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "keeping mounts to ourselves")
+    _checked(_libc.mount(b"sysfs", b"/sys", b"sysfs", 0, None), "mounting sysfs")
 
 
 def call_in(name: str, function: Callable[[], _Result]) -> _Result:

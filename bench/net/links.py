@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import fcntl
 import socket
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
@@ -18,7 +15,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from bench.net.enter import call_in
 from synguard.errors import SynguardError
 
-#: The name of every endpoint's interface inside its namespace.
+#: The name of every endpoint's interface towards the switch inside its namespace.
 INTERFACE = "net0"
 #: What an interface of the bench's own carries as its alias; the generator refuses any other.
 ALIAS = "synguard-bench"
@@ -26,11 +23,12 @@ ALIAS = "synguard-bench"
 _BRIDGE = "switch0"
 _IFA_F_TENTATIVE = 0x40
 _BRIDGE_PORT_FORWARDING = 3
-_SIOCETHTOOL = 0x8946
-_ETHTOOL_SGRO = 0x0000002C
 _XDP_FLAGS_UPDATE_IF_NOEXIST = 1 << 0
 _XDP_FLAGS_SKB_MODE = 1 << 1
 _IFF_UP = 0x1
+_IFF_RUNNING = 0x40
+_IFF_LOWER_UP = 0x10000
+_LOCAL_TABLE = 255
 _NTF_MASTER = 0x04
 #: NUD_NOARP makes an entry static, NUD_REACHABLE keeps pyroute2 from adding NUD_PERMANENT, which
 #: would make it the bridge's own address.
@@ -49,6 +47,8 @@ class Endpoint:
     ipv4: IPv4Interface
     ipv6: IPv6Interface
     interface: str = INTERFACE
+    #: Whether every address of its networks is its own (AnyIP), to bind to with IP_FREEBIND.
+    owns_networks: bool = False
 
     @property
     def port(self) -> str:
@@ -60,7 +60,8 @@ class Endpoint:
 class Route:
     """Where a host sends what is for ``destination``: to ``neighbour``, under its gateway's address."""
 
-    destination: str
+    #: None where the neighbour is all there is to know.
+    destination: str | None
     gateway: str
     neighbour: Endpoint
 
@@ -103,20 +104,45 @@ def build_switch(namespace: str, endpoints: Sequence[Endpoint]) -> None:
         route.link("add", ifname=_BRIDGE, kind="bridge", br_stp_state=0, br_mcast_snooping=0)
         (bridge,) = route.link_lookup(ifname=_BRIDGE)
         for endpoint in endpoints:
+            _add_veth(route, endpoint.port, endpoint)
             _add_port(route, bridge, endpoint)
         route.link("set", index=bridge, state="up")
 
     _ask(namespace, build)
 
 
+def _add_veth(route: Any, interface: str, endpoint: Endpoint) -> None:
+    peer = {"ifname": endpoint.interface, "address": endpoint.mac, "net_ns_fd": endpoint.namespace}
+    route.link("add", ifname=interface, kind="veth", peer=peer)
+
+
 def _add_port(route: Any, bridge: int, endpoint: Endpoint) -> None:
-    peer = {"ifname": INTERFACE, "address": endpoint.mac, "net_ns_fd": endpoint.namespace}
-    route.link("add", ifname=endpoint.port, kind="veth", peer=peer)
     (port,) = route.link_lookup(ifname=endpoint.port)
-    route.link("set", index=port, master=bridge)
+    route.link("set", index=port, master=bridge, ifalias=ALIAS)
     route.brport("set", index=port, learning=0, unicast_flood=0, mcast_flood=0)
     route.fdb("add", ifindex=port, lladdr=endpoint.mac, flags=_NTF_MASTER, state=_STATIC_ENTRY)
     route.link("set", index=port, state="up")
+
+
+def adopt_port(namespace: str, endpoint: Endpoint) -> None:
+    """Make the interface of the endpoint's port, which is there already, a port of the bridge."""
+
+    def adopt(route: Any) -> None:
+        (bridge,) = route.link_lookup(ifname=_BRIDGE)
+        _add_port(route, bridge, endpoint)
+
+    _ask(namespace, adopt)
+
+
+def join_directly(inner: Endpoint, outer: Endpoint) -> None:
+    """Make a veth from one endpoint's interface to the other's, with no switch between."""
+
+    def join(route: Any) -> None:
+        _add_veth(route, inner.interface, outer)
+        (index,) = route.link_lookup(ifname=inner.interface)
+        route.link("set", index=index, address=inner.mac)
+
+    _ask(inner.namespace, join)
 
 
 def configure_endpoint(endpoint: Endpoint, routes: Sequence[Route]) -> None:
@@ -124,13 +150,15 @@ def configure_endpoint(endpoint: Endpoint, routes: Sequence[Route]) -> None:
 
     def configure(route: Any) -> None:
         (loopback,) = route.link_lookup(ifname="lo")
-        (index,) = route.link_lookup(ifname=INTERFACE)
+        (index,) = route.link_lookup(ifname=endpoint.interface)
         route.link("set", index=loopback, state="up")
-        route.link("set", index=index, state="up", ifalias=ALIAS)
+        route.link("set", index=index, state="up", address=endpoint.mac, ifalias=ALIAS)
         for address in (endpoint.ipv4, endpoint.ipv6):
             route.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
         for entry in routes:
             _add_route(route, index, entry)
+        if endpoint.owns_networks:
+            _own_networks(route, loopback, endpoint)
 
     _ask(endpoint.namespace, configure)
 
@@ -139,39 +167,39 @@ def _add_route(route: Any, index: int, entry: Route) -> None:
     family = socket.AF_INET6 if ":" in entry.gateway else socket.AF_INET
     mac = entry.neighbour.mac
     route.neigh("replace", dst=entry.gateway, lladdr=mac, ifindex=index, family=family, state="permanent")
-    route.route("add", dst=entry.destination, gateway=entry.gateway, oif=index, family=family)
+    if entry.destination:
+        route.route("add", dst=entry.destination, gateway=entry.gateway, oif=index, family=family)
+
+
+def _own_networks(route: Any, loopback: int, endpoint: Endpoint) -> None:
+    # After the other routes: a next hop may not be one's own address when it is entered.
+    for network in (endpoint.ipv4.network, endpoint.ipv6.network):
+        family = socket.AF_INET6 if network.version == 6 else socket.AF_INET
+        where = {"oif": loopback, "table": _LOCAL_TABLE, "scope": "host"}
+        route.route("add", dst=str(network), type="local", family=family, **where)
 
 
 def remove_links(namespace: str) -> None:
-    """Delete the switch's interfaces, and with each its peer and the programs attached there."""
+    """Delete a namespace's veths, and with each its peer and the programs attached there."""
 
     def remove(route: Any) -> None:
         for link in route.get_links():
-            if link.get("ifname", "").startswith("port-"):
-                route.link("del", index=link["index"])
+            if link.get("ifname", "").startswith(("port-", "net")):
+                # The far end of one that was deleted just before is gone already.
+                with contextlib.suppress(NetlinkError):
+                    route.link("del", index=link["index"])
 
     _ask(namespace, remove)
-
-
-def enable_napi(namespace: str, interface: str) -> None:
-    """Turn GRO on, and with it the interface's NAPI: a veth end without it loses XDP frames silently."""
-    call_in(namespace, lambda: _set_gro(interface))
-
-
-def _set_gro(interface: str) -> None:
-    value = ctypes.create_string_buffer(struct.pack("=II", _ETHTOOL_SGRO, 1))
-    request = struct.pack("16sP8x", interface.encode(), ctypes.addressof(value))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        fcntl.ioctl(control, _SIOCETHTOOL, request)
 
 
 def endpoint_is_ready(endpoint: Endpoint) -> bool:
     """Return whether the endpoint's interface is up and none of its addresses is tentative."""
 
     def ready(route: Any) -> bool:
-        (link,) = route.link("get", ifname=INTERFACE)
+        (link,) = route.link("get", ifname=endpoint.interface)
         flags = [address.get("flags", 0) for address in route.get_addr(index=link["index"])]
-        return link.get("operstate") == "UP" and not any(flag & _IFA_F_TENTATIVE for flag in flags)
+        running = link["flags"] & _IFF_RUNNING and link["flags"] & _IFF_LOWER_UP
+        return bool(running) and not any(flag & _IFA_F_TENTATIVE for flag in flags)
 
     return _ask(endpoint.namespace, ready)
 
@@ -194,10 +222,11 @@ def switch_is_ready(namespace: str, endpoints: Sequence[Endpoint]) -> bool:
 def attach_xdp(namespace: str, interface: str, program: int) -> None:
     """Attach a program in generic mode where there is none, or detach it with -1."""
     flags = _XDP_FLAGS_SKB_MODE | (_XDP_FLAGS_UPDATE_IF_NOEXIST if program >= 0 else 0)
+    attributes = [("IFLA_XDP_FD", program), ("IFLA_XDP_FLAGS", flags)]
 
     def attach(route: Any) -> None:
         (index,) = route.link_lookup(ifname=interface)
-        route.link("set", index=index, xdp_fd=program, xdp_flags=flags)
+        route.link("set", index=index, xdp={"attrs": attributes})
 
     _ask(namespace, attach)
 
@@ -213,6 +242,7 @@ class LinkReading:
     received_frames: int
     sent_frames: int
     receive_dropped_frames: int
+    send_dropped_frames: int
     xdp_attached: bool
 
 
@@ -228,7 +258,8 @@ def read_link(namespace: str, interface: str) -> LinkReading:
         frames["rx_packets"],
         frames["tx_packets"],
         frames["rx_dropped"],
-        bool(link.get(("xdp", "attached"))),
+        frames["tx_dropped"],
+        link.get_nested("IFLA_XDP", "IFLA_XDP_ATTACHED") is not None,
     )
 
 

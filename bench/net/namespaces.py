@@ -1,12 +1,16 @@
-"""Builds attacker, client and server in network namespaces, joined by a switch, and removes them.
+"""Builds attacker, clients and server in network namespaces, joined by a switch, and removes them.
 
     attacker net0 ── port-attacker ┐
                                    ├ bridge (switch) ── port-server ── net0 server
     client   net0 ── port-client ──┘
+                                   with a gateway:   ── port-gateway ── net0 gateway net1 ── net0 server
 
-The server has one interface, so what guards it sees everything both ways. Its default route leads to
-the attacker: answers to spoofed addresses leave by that interface and vanish at the attacker, which
-owns none of them. Addresses are those set aside for benchmarks (RFC 2544, RFC 5180).
+The guarded, which is the server or the gateway before it, has one interface to the switch, so what guards
+that sees everything both ways. Its default route leads to the attacker: answers to spoofed addresses leave
+by that interface and vanish at the attacker, which owns none of them.
+
+The guarded's interface has a NAPI with a ring of 256 frames, as a network card has, and all that comes from
+the switch goes through it.
 
 Names are ``sg-PID-NUMBER-ROLE`` with the pid of the process that made them. Whoever comes next
 removes those whose process has died.
@@ -24,14 +28,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
-from bench.net import links
+from bench.net import ethtool, links, napi
 from bench.net.enter import NAMESPACES, call_in, child_environment, command_in
-from bench.net.links import Endpoint, Route
+from bench.net.layout import Layout, Role
+from bench.net.line import DelayLine, Line
+from bench.net.links import Endpoint
 from synguard.errors import SynguardError, UnsupportedError
 
 #: The flooding address of a single-source flood: the attacker's subnet, owned by no host, so that
@@ -41,7 +47,7 @@ SILENT_IPV6 = IPv6Address("2001:2:0:66::13")
 
 READY_TIMEOUT_S = 5.0
 
-_NAME = re.compile(r"sg-(?P<pid>\d+)-\d+-[a-z]+")
+_NAME = re.compile(r"sg-(?P<pid>\d+)-\d+-[a-z]+\d*")
 _numbers = itertools.count()
 _Result = TypeVar("_Result")
 
@@ -55,6 +61,8 @@ _QUIET_HOST = {
     "ipv6/conf/default/accept_ra": 0,
     "ipv6/conf/default/router_solicitations": 0,
 }
+#: Set before all others: they go back to what a router's defaults are.
+_FORWARDING = {"ipv4/conf/all/forwarding": 1, "ipv6/conf/all/forwarding": 1}
 #: The switch is no host, and its frames are no business of iptables'.
 _QUIET_SWITCH = {
     "ipv6/conf/default/disable_ipv6": 1,
@@ -124,7 +132,7 @@ def remove_stale() -> list[str]:
 
 def _remove(names: Sequence[str]) -> None:
     for name in names:
-        if name.endswith("-switch"):
+        if name.endswith(("-switch", "-gateway")):
             # One made only half, or that another run is removing too, has nothing left to delete.
             with contextlib.suppress(OSError, SynguardError):
                 links.remove_links(name)
@@ -145,30 +153,60 @@ def write_sysctls(namespace: str, values: Mapping[str, int]) -> None:
 
 
 class Topology:
-    """The three hosts and their switch, while the ``with`` block lasts.
+    """The hosts and their switch, while the ``with`` block lasts.
 
     Args:
         server_sysctls: set in the server's namespace, by path below /proc/sys/net
             (``ipv4/tcp_syncookies``).
+        clients: how far away each of the clients is, by name; one nearby where not given.
+        role: ``host``: the server is guarded; ``gateway``: a gateway before it is.
+        receiver_cpu: where the guarded takes in what comes from the switch, by a thread of its own;
+            without it, that is done wherever the sender happens to run.
 
     Raises:
-        UnsupportedError: without root.
+        UsageError: a role, a number of clients or a line that there is not.
+        UnsupportedError: without root, or no threaded NAPI in this kernel.
         SynguardError: the kernel refused a part, or it was not up within ``READY_TIMEOUT_S``.
 
     """
 
-    def __init__(self, server_sysctls: Mapping[str, int] | None = None) -> None:
-        prefix = f"sg-{os.getpid()}-{next(_numbers)}"
+    def __init__(
+        self,
+        server_sysctls: Mapping[str, int] | None = None,
+        *,
+        clients: Mapping[str, Line] | None = None,
+        role: Role = "host",
+        receiver_cpu: int | None = None,
+    ) -> None:
+        lines = {"client": Line()} if clients is None else dict(clients)
+        layout = Layout(f"sg-{os.getpid()}-{next(_numbers)}", len(lines), role)
+        self._layout = layout
         self._server_sysctls = dict(server_sysctls or {})
-        self.switch = f"{prefix}-switch"
-        self.server = _endpoint(prefix, "server", 1, "198.18.0.1/24", "2001:2:0:1::1/64")
-        self.client = _endpoint(prefix, "client", 2, "198.19.10.2/24", "2001:2:0:10::2/64")
-        self.attacker = _endpoint(prefix, "attacker", 3, "198.18.66.2/24", "2001:2:0:66::2/64")
+        self._receiver_cpu = receiver_cpu
+        self._stack = contextlib.ExitStack()
+        self.switch = layout.switch
+        self.server = layout.server
+        self.attacker = layout.attacker
+        self.gateway = layout.gateway
+        self.guarded = layout.guarded
+        self.clients = dict(zip(lines, layout.clients, strict=True))
+        self.lines = {
+            name: DelayLine(line, self.clients[name], self.switch)
+            for name, line in lines.items()
+            if not line.is_null
+        }
+        #: The guarded's NAPI threads, pinned to ``receiver_cpu``; none without it.
+        self.receiver_threads: tuple[int, ...] = ()
 
     @property
-    def endpoints(self) -> tuple[Endpoint, Endpoint, Endpoint]:
-        """The hosts."""
-        return self.server, self.client, self.attacker
+    def client(self) -> Endpoint:
+        """The first of the clients."""
+        return self._layout.clients[0]
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The hosts: server, clients, attacker, and the gateway where there is one."""
+        return self._layout.endpoints
 
     def __enter__(self) -> Self:
         if os.geteuid() != 0:
@@ -192,42 +230,49 @@ class Topology:
     def close(self) -> None:
         """Remove everything; what is already gone is as good. Harmless when done twice."""
         with _signals_held():
-            _remove([self.switch, *(endpoint.namespace for endpoint in self.endpoints)])
+            # Lines first: a TAP device keeps the namespace of whoever opened it.
+            self._stack.close()
+            _remove(self._names())
+
+    def _names(self) -> list[str]:
+        return [self.switch, *(endpoint.namespace for endpoint in self.endpoints)]
 
     def _build(self) -> None:
-        for name in (self.switch, *(endpoint.namespace for endpoint in self.endpoints)):
+        for name in self._names():
             links.create_namespace(name)
-        write_sysctls(self.switch, _QUIET_SWITCH)
-        for endpoint in self.endpoints:
-            write_sysctls(endpoint.namespace, _QUIET_HOST)
-        write_sysctls(self.server.namespace, self._server_sysctls)
-        links.build_switch(self.switch, self.endpoints)
-        links.enable_napi(self.switch, self.attacker.port)
-        for endpoint, routes in self._routes():
+        for line in self.lines.values():
+            self._stack.enter_context(line)
+        self._write_sysctls()
+        self._join()
+        for endpoint, routes in self._layout.routes():
             links.configure_endpoint(endpoint, routes)
         for endpoint in self.endpoints:
             wait_until(partial(links.endpoint_is_ready, endpoint), endpoint.namespace)
-        wait_until(lambda: links.switch_is_ready(self.switch, self.endpoints), self.switch)
+        on_switch = self._layout.on_switch
+        wait_until(lambda: links.switch_is_ready(self.switch, on_switch), self.switch)
+        if self._receiver_cpu is not None:
+            self.receiver_threads = napi.give_thread(self.guarded, self._receiver_cpu)
 
-    def _routes(self) -> Iterator[tuple[Endpoint, list[Route]]]:
-        client, attacker, server = self.client, self.attacker, self.server
-        yield (
-            server,
-            [
-                Route(str(client.ipv4.network), "198.18.0.253", client),
-                Route("default", "198.18.0.254", attacker),
-                Route(str(client.ipv6.network), "2001:2:0:1::fd", client),
-                Route("default", "2001:2:0:1::fe", attacker),
-            ],
-        )
-        for host in (client, attacker):
-            gateways = (host.ipv4.network.broadcast_address - 1, host.ipv6.network.network_address + 0xFE)
-            yield host, [Route("default", str(gateway), server) for gateway in gateways]
+    def _write_sysctls(self) -> None:
+        write_sysctls(self.switch, _QUIET_SWITCH)
+        if self.gateway:
+            write_sysctls(self.gateway.namespace, _FORWARDING)
+        for endpoint in self.endpoints:
+            write_sysctls(endpoint.namespace, _QUIET_HOST)
+        write_sysctls(self.server.namespace, self._server_sysctls)
 
-
-def _endpoint(prefix: str, role: str, number: int, ipv4: str, ipv6: str) -> Endpoint:
-    mac = f"02:73:67:00:00:{number:02x}"
-    return Endpoint(role, f"{prefix}-{role}", mac, IPv4Interface(ipv4), IPv6Interface(ipv6))
+    def _join(self) -> None:
+        afar = [self.clients[name] for name in self.lines]
+        nearby = [endpoint for endpoint in self._layout.on_switch if endpoint not in afar]
+        links.build_switch(self.switch, nearby)
+        if self.gateway:
+            links.join_directly(self._layout.inner, self.server)
+        ethtool.enable_napi(self.switch, self.attacker.port)
+        ethtool.enable_napi(self.guarded.namespace, self.guarded.interface)
+        ethtool.disable_tso(self.switch, self.guarded.port)
+        for endpoint, line in zip(afar, self.lines.values(), strict=True):
+            line.wait_until_ready()
+            links.adopt_port(self.switch, endpoint)
 
 
 def run_in(endpoint: Endpoint, work: Callable[[], _Result]) -> _Result:
