@@ -1,0 +1,93 @@
+"""All that one trial of a flood scenario saw, before anything is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.defences.follow import LogEvent
+from bench.flood.plan import FloodPlan, FloodReport
+from bench.net.counters import WireReading
+from bench.peers.messages import Connection
+from bench.scenario.model import FloodScenario, FloodSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """One load: what was asked for, and what its sender says it did."""
+
+    spec: FloodSpec
+    plan: FloodPlan
+    report: FloodReport
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """CPU time while it was flooded."""
+
+    receiver_cpu_ns: int | None = None
+    detector_cpu_ns: int | None = None
+    detector_peak_rss_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the defence says of the whole trial; None is what it does not count."""
+
+    detects: bool = False
+    syns: int | None = None
+    dropped_syns: int | None = None
+    map_bytes: int | None = None
+    lost_updates: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """A trial; times are CLOCK_MONOTONIC."""
+
+    scenario: FloodScenario
+    #: Listeners under attack, as synguard writes them.
+    targets: frozenset[str]
+    #: The address that ``expect.source`` stands for.
+    expected_source: str | None
+    #: Every address that a good client may use, as networks.
+    innocent: frozenset[str]
+    #: From the first flood packet to the last; without floods the time that stands for them.
+    began_ns: int
+    ended_ns: int
+    floods: Sequence[Flood]
+    #: Over the whole trial, read while all was quiet before and after.
+    wire: WireReading
+    #: SYNs that good clients sent over the whole trial, by their kernels; None where some may be lost.
+    good_syns: int | None
+    counted: Counted
+    busy: Busy
+    connections: Mapping[str, Sequence[Connection]]
+    #: When a kept-alive connection broke.
+    broken_ns: Sequence[int] = ()
+    #: Clients that did not get through before the flood.
+    clients_down: Sequence[str] = ()
+    events: Sequence[LogEvent] = ()
+    timeline: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    cpus: int = 2
+    receiver_pinned: bool = True
+
+    @property
+    def span_s(self) -> float:
+        """How long it was flooded."""
+        return (self.ended_ns - self.began_ns) / 1e9
+
+    @property
+    def frames(self) -> int:
+        """Frames that the senders say they sent."""
+        return sum(flood.report.frames for flood in self.floods)
+
+    @property
+    def generated_frames(self) -> int:
+        """Those of them that came from the in-kernel generator, and so by the counted way."""
+        return sum(flood.report.frames for flood in self.floods if flood.spec.tool == "generator")
+
+    @property
+    def syns(self) -> int:
+        """SYNs among them."""
+        return sum(flood.report.syns for flood in self.floods)

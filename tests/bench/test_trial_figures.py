@@ -1,0 +1,221 @@
+"""What is made of a trial: figures, broken premises, and which alerts are called right or false."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.defences.follow import LogEvent
+from bench.flood.plan import FloodPlan, FloodReport
+from bench.measure.observation import Busy, Counted, Flood, Observation
+from bench.measure.trial_figures import broken_premises, facts_of, figures_of
+from bench.net.counters import WireReading
+from bench.peers.messages import Connection
+from bench.scenario.model import Expectation, FloodScenario, FloodSpec, Premise
+
+MS = 1_000_000
+BEGAN_NS = 10_000 * MS
+ENDED_NS = 12_000 * MS
+TARGET = "198.18.0.1:443"
+
+
+def scenario(**changes: Any) -> FloodScenario:
+    """Return a scenario with every premise that one trial can judge."""
+    premises = tuple(p for p in Premise if p not in (Premise.RECEIVER_LIMITED, Premise.ENOUGH_CONNECTS))
+    expect = Expectation(kind="syn-flood", alert_class="single-source", source="silent")
+    fields: dict[str, Any] = {"purpose": "A test.", "premises": premises, "expect": expect}
+    return FloodScenario(**fields | changes)
+
+
+def flood(syns: int = 2000, asked_per_s: float | None = 1000.0, acks: int = 0) -> Flood:
+    """Return a flood of two seconds."""
+    plan = FloodPlan(
+        destination="198.18.0.1",
+        destination_port=443,
+        sources=("198.18.66.13",),
+        syn_per_s=asked_per_s,
+        duration_s=2.0,
+    )
+    report = FloodReport(
+        frames=syns + acks,
+        syns=syns,
+        distinct_syns=syns,
+        acks=acks,
+        first_ns=BEGAN_NS,
+        last_ns=ENDED_NS,
+        first_s=0.0,
+        busy_ns=500 * MS,
+    )
+    return Flood(FloodSpec(), plan, report)
+
+
+def seen(**changes: Any) -> Observation:
+    """Return a trial in which all went well and nobody said a word, with changes."""
+    fields: dict[str, Any] = {
+        "scenario": scenario(),
+        "targets": frozenset({TARGET, "198.18.0.1"}),
+        "expected_source": "198.18.66.13",
+        "innocent": frozenset({"198.19.10.0/24"}),
+        "began_ns": BEGAN_NS,
+        "ended_ns": ENDED_NS,
+        "floods": (flood(),),
+        "wire": WireReading(2000, 0, 2300, 0),
+        "good_syns": 30,
+        "counted": Counted(detects=True, syns=2030, dropped_syns=0, map_bytes=1, lost_updates=0),
+        "busy": Busy(200 * MS, 40 * MS, 50 << 20),
+        "connections": {},
+    }
+    return Observation(**fields | changes)
+
+
+def event(name: str, at_ms: float, **fields: Any) -> LogEvent:
+    """Return a log event so long after the first packet."""
+    return LogEvent(BEGAN_NS + round(at_ms * MS), name, fields)
+
+
+def alert(at_ms: float = 120.0, number: int = 1, **changes: Any) -> LogEvent:
+    """Return the right alert, with changes."""
+    fields: dict[str, Any] = {"kind": "syn-flood", "class": "single-source", "listener": TARGET}
+    return event("alert.raised", at_ms, alert_id=number, **fields | {"source": "198.18.66.13"} | changes)
+
+
+def test_a_trial_in_which_all_agrees_is_a_result() -> None:
+    """No premise is broken when counters agree, and rates and costs are told per second and frame."""
+    observed = seen()
+    figures = figures_of(observed)
+    assert list(broken_premises(observed)) == []
+    assert figures["offered_syn_per_s"] == figures["received_syn_per_s"] == 1000
+    assert figures["processed_syn_per_s"] == 1000
+    assert (figures["unaccounted_frames"], figures["uncounted_syns"]) == (0, 0)
+    assert figures["receiver_ns_per_frame"] == 100_000
+    assert (figures["receiver_busy"], figures["daemon_cpu"]) == (0.1, 0.02)
+    assert figures["generator_busy"] == 0.25
+    assert figures["daemon_rss_mib"] == 50
+    assert facts_of(observed)["bottleneck"] == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"wire": WireReading(1999, 0, 2300, 0)}, "accounted: 1 of 2000 frames"),
+        ({"wire": WireReading(2001, 0, 2300, 0)}, "accounted: -1 of 2000 frames"),
+        ({"counted": Counted(detects=True, syns=2029)}, "accounted: 1 SYNs received were not counted"),
+        ({"floods": (flood(asked_per_s=1100.0),)}, "rate-held: 2000 frames went out in 2.00 s where 2200"),
+        ({"wire": WireReading(1990, 10, 2300, 0)}, "all-received: the receiver's full ring refused 10"),
+        ({"clients_down": ("far",)}, "clients-up: the good client 'far'"),
+        ({"cpus": 1}, "two-cpus"),
+        ({"receiver_pinned": False}, "two-cpus"),
+        (
+            {"scenario": scenario(premises=(Premise.RECEIVER_LIMITED,))},
+            "receiver-limited: the receiver took all",
+        ),
+    ],
+)
+def test_a_broken_premise_is_said(changes: dict[str, Any], words: str) -> None:
+    """A trial that is no result says why, with the numbers."""
+    broken = list(broken_premises(seen(**changes)))
+    assert any(said.startswith(words) for said in broken), broken
+
+
+def test_only_the_premises_of_the_scenario_are_asked() -> None:
+    """A scenario without premises takes every trial."""
+    assert list(broken_premises(seen(scenario=scenario(premises=()), wire=WireReading(0, 0, 0, 0)))) == []
+
+
+def test_refused_frames_are_named_and_the_receiver_blamed() -> None:
+    """What the ring refused was sent, not received, and counts neither as lost nor as uncounted."""
+    observed = seen(wire=WireReading(1500, 500, 1530, 0), counted=Counted(detects=True, syns=1530))
+    figures = figures_of(observed)
+    assert (figures["unaccounted_frames"], figures["uncounted_syns"], figures["lost_at_ring"]) == (0, 0, 500)
+    assert (figures["offered_syn_per_s"], figures["received_syn_per_s"]) == (1000, 750)
+    assert facts_of(observed)["bottleneck"] == "receiver"
+
+
+def test_which_frames_were_refused_is_unknown_when_acks_are_among_them() -> None:
+    """Nobody can say whether a refused frame was a SYN: the figure is null, not a guess."""
+    observed = seen(floods=(flood(acks=10),), wire=WireReading(2000, 10, 2300, 0))
+    assert figures_of(observed)["uncounted_syns"] is None
+    assert list(broken_premises(seen(scenario=scenario(premises=(Premise.ACCOUNTED,))))) == []
+
+
+def test_a_flood_without_rate_is_limited_by_the_generator_unless_the_ring_was_full() -> None:
+    """As fast as possible has a limit somewhere, and it is named."""
+    assert facts_of(seen(floods=(flood(asked_per_s=None),)))["bottleneck"] == "generator"
+    assert facts_of(seen(floods=()))["bottleneck"] is None
+
+
+def test_good_clients_count_while_it_is_flooded() -> None:
+    """Connections begun before the first packet or after the last tell nothing of the flood."""
+    times_ms = (-1, 0, 500, 1000, 2000, 2001)
+    connections = [Connection(BEGAN_NS + ms * MS, ms != 1000, 5.0 if ms != 1000 else None) for ms in times_ms]
+    figures = figures_of(seen(connections={"client": connections}))
+    assert (figures["good_attempted"], figures["good_succeeded"], figures["good_success"]) == (4, 3, 0.75)
+    assert figures["connect_p50_ms"] == figures["connect_p99_ms"] == 5.0
+
+
+def test_the_right_alert_is_timed_and_no_other() -> None:
+    """Time to alert counts to the first alert about this flood; others are false alarms."""
+    events = (
+        alert(-500.0, 1),
+        alert(50.0, 2, listener="198.18.0.1:80"),
+        alert(60.0, 3, source="198.19.10.2"),
+        alert(70.0, 4, source="203.0.113.99"),
+        alert(120.0, 5),
+    )
+    figures = figures_of(seen(events=events))
+    assert figures["time_to_alert_ms"] == 120
+    assert (figures["alerts"], figures["false_alarms"], figures["missed"]) == (5, 4, 0)
+
+
+def test_the_class_that_counts_is_the_last_one() -> None:
+    """An alert that is refined is judged by what it came to be called."""
+    refined = event("alert.refined", 400, **alert(**{"class": "spoofed"}).fields)
+    figures = figures_of(seen(events=(alert(), refined)))
+    assert figures["wrong_class"] == 1
+    assert facts_of(seen(events=(alert(), refined))) == {
+        "bottleneck": "nothing",
+        "expected_class": "single-source",
+        "class": "spoofed",
+    }
+
+
+def test_a_flood_that_nobody_saw_was_missed() -> None:
+    """Silence during a flood is a missed alert without a time."""
+    figures = figures_of(seen())
+    assert figures["missed"] == 1
+    assert figures.get("time_to_alert_ms") is None
+    assert facts_of(seen())["class"] == "(none)"
+
+
+def test_every_alert_in_quiet_is_false() -> None:
+    """A scenario that expects nothing calls each alert a false alarm."""
+    observed = seen(scenario=scenario(expect=None), floods=(), events=(alert(),))
+    figures = figures_of(observed)
+    assert figures["false_alarms"] == 1
+    assert "missed" not in figures
+
+
+def test_a_block_on_a_good_client_is_counted() -> None:
+    """Blocks are told apart: those of the flood's source, and those that hit somebody good."""
+    events = (
+        alert(),
+        event("source.blocked", 130, target="198.18.66.13"),
+        event("source.blocked", 140, target="198.19.10.7"),
+        event("source.blocked", 150, target="198.19.0.0/16"),
+    )
+    figures = figures_of(seen(events=events))
+    assert figures["time_to_act_ms"] == 130
+    assert figures["innocents_blocked"] == 2
+
+
+def test_time_to_close_needs_every_alert_closed() -> None:
+    """It counts from the last packet to the last alert's end, where that was waited for."""
+    waiting = scenario(close_timeout_s=10.0)
+    closed = event("alert.closed", 7000, **alert().fields)
+    assert figures_of(seen(scenario=waiting, events=(alert(), closed)))["time_to_close_ms"] == 5000
+    assert (
+        figures_of(seen(scenario=waiting, events=(alert(), alert(number=2), closed)))["time_to_close_ms"]
+        is None
+    )
+    assert figures_of(seen(events=(alert(), closed)))["time_to_close_ms"] is None
