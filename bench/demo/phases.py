@@ -25,6 +25,7 @@ from bench.net.enter import NAMESPACES
 from bench.net.namespaces import SILENT_IPV4, Topology, wait_until
 from bench.peers.clients import Connection, GoodClient
 from bench.peers.listener import listen
+from bench.scenario.model import ClientSpec
 from synguard.errors import SynguardError
 from synguard.probe.claim import CLAIMS
 
@@ -187,15 +188,16 @@ class Stage:
     @contextlib.contextmanager
     def _connecting(self, connects_per_s: float) -> Iterator[GoodClient]:
         """Run a fresh listener, and the good client that connects to it."""
+        spec = ClientSpec(name="client", per_s=connects_per_s)
         with (
             listen(self._topology.server, self._address, PORT, QUEUE_ENTRIES),
-            GoodClient(self._topology.client, self._address, PORT, connects_per_s) as client,
+            GoodClient(self._topology.client, spec, self._address, PORT) as client,
         ):
             yield client
 
     def _quiet(self, name: str) -> PhaseFigures:
         with self._connecting(QUIET_CONNECTS_PER_S) as client:
-            wait_until(lambda: len(client.connections) >= QUIET_CONNECTS, name, _QUIET_TIMEOUT_S)
+            wait_until(lambda: client.attempted >= QUIET_CONNECTS, name, _QUIET_TIMEOUT_S)
             return self._figures(name, client.finish())
 
     def _flood(
@@ -217,7 +219,7 @@ class Stage:
             learnt_s = time.monotonic() + learning_s
             expected = 0.9 * CONNECTS_PER_S * learning_s
             wait_until(
-                lambda: time.monotonic() >= learnt_s and len(client.connections) >= expected,
+                lambda: time.monotonic() >= learnt_s and client.attempted >= expected,
                 "the good client",
                 _QUIET_TIMEOUT_S,
             )

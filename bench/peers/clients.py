@@ -1,107 +1,69 @@
 """Good clients: real TCP connects from a namespace at a set pace, each of which exchanges a few bytes.
 
-A connection succeeds when it is established within ``CUT_OFF_S`` and its bytes come back. Attempts
-are concurrent: those that fail do not slow the pace.
+A connection succeeds when it is established within ``CUT_OFF_S`` and its bytes come back as fast.
+Attempts are concurrent: those that fail do not slow the pace.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import socket
-import sys
 import threading
-import time
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
-from bench.net.enter import call_in, enter
+from bench.net.enter import call_in
 from bench.net.links import Endpoint
-from bench.talk import Child, Parent
+from bench.peers import messages
+from bench.peers.calls import CUT_OFF_S
+from bench.peers.messages import Connection, Progress, Visit
+from bench.scenario.model import ClientSpec
+from bench.talk import Child
+from synguard.errors import SynguardError
 
-#: A client whose new connection takes longer is cut off.
-CUT_OFF_S = 1.5
-_EXCHANGE_TIMEOUT_S = 1.5
-_MESSAGE = b"are you there?\n"
+__all__ = ["Connection", "GoodClient", "shake_hands", "source_addresses"]
 
-
-class Visit(msgspec.Struct, frozen=True):
-    """Whom to connect to, and how often."""
-
-    namespace: str
-    address: str
-    port: int
-    connects_per_s: float
+_FIRST_HOST = 2
 
 
-class Connection(msgspec.Struct, frozen=True):
-    """One attempt to connect; ``start_ns`` is CLOCK_MONOTONIC."""
-
-    start_ns: int
-    succeeded: bool
-    #: From the first SYN to the established connection; None when it was not established in time.
-    connect_ms: float | None
-    failure: str | None = None
-
-
-async def _connect_once(visit: Visit) -> Connection:
-    start_ns = time.monotonic_ns()
-    connect_ms = None
-    try:
-        async with asyncio.timeout(CUT_OFF_S):
-            reader, writer = await asyncio.open_connection(visit.address, visit.port)
-        connect_ms = (time.monotonic_ns() - start_ns) / 1e6
-        try:
-            writer.write(_MESSAGE)
-            async with asyncio.timeout(_EXCHANGE_TIMEOUT_S):
-                echoed = await reader.readexactly(len(_MESSAGE))
-        finally:
-            writer.close()
-    except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-        return Connection(start_ns, False, connect_ms, type(error).__name__)
-    return Connection(start_ns, echoed == _MESSAGE, connect_ms)
-
-
-async def _keep_connecting(visit: Visit, parent: Parent, ending: asyncio.Event) -> None:
-    start_s = time.monotonic()
-    attempts = 0
-    async with asyncio.TaskGroup() as group:
-        while not ending.is_set():
-            task = group.create_task(_connect_once(visit))
-            task.add_done_callback(lambda done: parent.say(done.result()))
-            attempts += 1
-            pause_s = start_s + attempts / visit.connects_per_s - time.monotonic()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(pause_s, 0.0)):
-                    await ending.wait()
-
-
-async def _visit(visit: Visit, parent: Parent) -> None:
-    ending = asyncio.Event()
-    connecting = asyncio.create_task(_keep_connecting(visit, parent, ending))
-    await asyncio.to_thread(parent.next, None)
-    ending.set()
-    await connecting
+def source_addresses(endpoint: Endpoint, version: int, count: int) -> list[str]:
+    """Return so many addresses, 1 to 250, of the endpoint's subnet, its own the first."""
+    network = (endpoint.ipv6 if version == 6 else endpoint.ipv4).network
+    return [str(network[_FIRST_HOST + number]) for number in range(count)]
 
 
 class GoodClient:
     """A child process that keeps connecting at a set pace, while the ``with`` block lasts.
 
+    Its namespace gets the sysctls of a host that makes many connections.
+
     Args:
         endpoint: where it lives.
+        spec: what kind of client it is.
         address: whom it connects to.
         port: and where there.
-        connects_per_s: its pace.
+        server_kind: what answers there, as in ``ServerSpec.kind``.
 
     """
 
-    def __init__(self, endpoint: Endpoint, address: str, port: int, connects_per_s: float) -> None:
-        visit = Visit(endpoint.namespace, address, port, connects_per_s)
-        self._child = Child("bench.peers.clients", visit, Connection)
-        self._connections: list[Connection] = []
+    def __init__(
+        self, endpoint: Endpoint, spec: ClientSpec, address: str, port: int, server_kind: str = "accept-loop"
+    ) -> None:
+        several = spec.addresses > 1
+        version = ip_address(address).version
+        visit = Visit(
+            namespace=endpoint.namespace,
+            address=address,
+            port=port,
+            server_kind=server_kind,
+            sources=source_addresses(endpoint, version, spec.addresses) if several else [],
+            kind=spec.kind,
+            per_s=spec.per_s,
+            connections=spec.connections,
+        )
+        self._child = Child("bench.peers.visit", visit, Progress)
+        self._records: list[bytes] = []
+        self._progress = Progress(0, 0, 0, 0, b"")
         self._listening = threading.Thread(target=self._listen, name="good-client", daemon=True)
 
     def __enter__(self) -> Self:
@@ -115,22 +77,61 @@ class GoodClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.finish()
+        self._stop()
         self._child.end()
 
     def _listen(self) -> None:
-        for connection in self._child.heard():
-            self._connections.append(connection)
+        for progress in self._child.heard():
+            self._records.append(progress.records)
+            self._progress = progress
+
+    def _stop(self) -> None:
+        self._child.no_more_orders()
+        self._listening.join()
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._child.pid
+
+    @property
+    def attempted(self) -> int:
+        """How many attempts have come to an end, as of a tenth of a second ago."""
+        return self._progress.attempted
+
+    @property
+    def succeeded(self) -> int:
+        """How many of them succeeded."""
+        return self._progress.succeeded
+
+    @property
+    def broken(self) -> int:
+        """How many kept-alive connections broke until then."""
+        return self._progress.broken
+
+    @property
+    def skipped(self) -> int:
+        """How many attempts were never begun, because the client got no CPU for more than a second."""
+        return self._progress.skipped
 
     @property
     def connections(self) -> list[Connection]:
-        """Every attempt that has come to an end so far."""
-        return list(self._connections)
+        """Every attempt that had come to an end by then."""
+        return list(messages.attempts(self._records))
+
+    @property
+    def broken_ns(self) -> list[int]:
+        """When each kept-alive connection broke, CLOCK_MONOTONIC."""
+        return list(messages.breaks(self._records))
 
     def finish(self) -> list[Connection]:
-        """Begin no more; return every attempt once the last has succeeded or failed."""
-        self._child.no_more_orders()
-        self._listening.join()
+        """Begin no more; return every attempt once the last has succeeded or failed.
+
+        Raises SynguardError when the child ended before it was told to.
+        """
+        self._stop()
+        if not self._progress.over:
+            raise SynguardError("the good client ended by itself")
         return self.connections
 
 
@@ -148,14 +149,3 @@ def shake_hands(endpoint: Endpoint, address: str, port: int, count: int) -> None
                 client.connect((address, port))
 
     call_in(endpoint.namespace, connect)
-
-
-def main(argument: str) -> None:
-    """Keep connecting until the parent has no more orders."""
-    visit = msgspec.json.decode(argument, type=Visit)
-    enter(visit.namespace)
-    asyncio.run(_visit(visit, Parent()))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
