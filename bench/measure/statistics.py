@@ -100,7 +100,8 @@ def quantile(values: Sequence[float], share: float) -> float:
     below = math.floor(place)
     above = min(below + 1, len(ordered) - 1)
     low, high = ordered[below], ordered[above]
-    return min(high, low + (high - low) * (place - below))
+    # A value that is hit is returned as it is, also beside an infinite neighbour.
+    return low if place == below else min(high, low + (high - low) * (place - below))
 
 
 def median(values: Sequence[float]) -> float:

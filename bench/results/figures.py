@@ -61,7 +61,7 @@ FIGURES: dict[str, Figure] = {
 
 #: What a trial says in words.
 FACTS: dict[str, str] = {
-    "class": "class of the right listener's alert at its end; null when there was none",
-    "expected_class": "the class that it should have had",
+    "class": "class of the right listener's alert at its end, else of any alert; ``(none)`` without any",
+    "expected_class": "the class that it should have had, ``(none)`` where nothing should be said",
     "bottleneck": "what limited the flood: ``receiver``, ``generator`` or ``nothing``",
 }

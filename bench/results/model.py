@@ -20,6 +20,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int
     kernel: str
     distribution: str
+    #: Container and hypervisor, ``docker on kvm``; null for bare metal or where nobody can say.
+    virtual: str | None = None
     #: By name: synguard, its commit, python, bcc, pyroute2, nginx, nft, iptables, hping3, nmap, trafgen.
     versions: dict[str, str | None]
 
