@@ -250,6 +250,10 @@ class Topology:
             wait_until(partial(links.endpoint_is_ready, endpoint), endpoint.namespace)
         on_switch = self._layout.on_switch
         wait_until(lambda: links.switch_is_ready(self.switch, on_switch), self.switch)
+        # Only on an interface that is up does this make the far end one that XDP may send to.
+        ethtool.enable_napi(self.switch, self.attacker.port)
+        ethtool.enable_napi(self.guarded.namespace, self.guarded.interface)
+        ethtool.disable_tso(self.switch, self.guarded.port)
         if self._receiver_cpu is not None:
             self.receiver_threads = napi.give_thread(self.guarded, self._receiver_cpu)
 
@@ -267,9 +271,6 @@ class Topology:
         links.build_switch(self.switch, nearby)
         if self.gateway:
             links.join_directly(self._layout.inner, self.server)
-        ethtool.enable_napi(self.switch, self.attacker.port)
-        ethtool.enable_napi(self.guarded.namespace, self.guarded.interface)
-        ethtool.disable_tso(self.switch, self.guarded.port)
         for endpoint, line in zip(afar, self.lines.values(), strict=True):
             line.wait_until_ready()
             links.adopt_port(self.switch, endpoint)
