@@ -1,0 +1,166 @@
+"""Rate limits by netfilter: the rules that people are told to use against SYN floods.
+
+All of them look at SYNs alone, at the earliest hook that both iptables and nftables know (prerouting,
+priority raw: before connection tracking), and so serve a server and a gateway alike. A limit by source keeps
+one entry for each IPv4 address or IPv6 /64, in a table of bounded size. What becomes of strangers once it is
+full differs: nftables lets them pass, hashlimit drops them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from string import Template
+
+from bench.defences.commands import run_command
+from bench.defences.model import Deployed, Target
+
+TABLE = "bench_defence"
+#: Of one source. A browser opens half a dozen connections at once, a page from many hosts some dozens.
+SOURCE_SYN_PER_S = 50
+SOURCE_BURST_SYNS = 100
+#: Of everybody together: several times what a small server's clients need.
+GLOBAL_SYN_PER_S = 500
+GLOBAL_BURST_SYNS = 1000
+#: Sources that nftables remembers; xt_hashlimit's own limit is the same on machines above 1 GiB.
+SET_SOURCES = 65_535
+
+_IPV6_PREFIX = 64
+_BY_SOURCE = Template("""
+table inet $table {
+	counter dropped { }
+	set ipv4_sources { type ipv4_addr; size $sources; flags dynamic,timeout; timeout 1m; }
+	set ipv6_sources { type ipv6_addr; size $sources; flags dynamic,timeout; timeout 1m; }
+	chain syns {
+		type filter hook prerouting priority raw; policy accept;
+		iifname $interface tcp dport $port tcp flags & (fin | syn | rst | ack) == syn jump limit_source
+	}
+	chain limit_source {
+		update @ipv4_sources { ip saddr limit rate over $rate/second burst $burst packets } \\
+			counter name dropped drop
+		update @ipv6_sources { ip6 saddr & ffff:ffff:ffff:ffff:: \\
+			limit rate over $rate/second burst $burst packets } counter name dropped drop
+	}
+}
+""")
+_GLOBAL = Template("""
+table inet $table {
+	counter dropped { }
+	chain syns {
+		type filter hook prerouting priority raw; policy accept;
+		iifname $interface tcp dport $port tcp flags & (fin | syn | rst | ack) == syn \\
+			limit rate over $rate/second burst $burst packets counter name dropped drop
+	}
+}
+""")
+
+
+@contextlib.contextmanager
+def nft_table(namespace: str, rules: str, feature: str) -> Iterator[None]:
+    """Have the table ``TABLE`` of family inet, as the rules make it, while the block lasts."""
+    run_command(namespace, ["nft", "-f", "-"], rules, feature)
+    try:
+        yield
+    finally:
+        run_command(namespace, ["nft", "delete", "table", "inet", TABLE])
+
+
+class _NftLimit(Deployed):
+    """What the rules' counter tells."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    def dropped_syns(self) -> int:
+        """Return how many SYNs were above the limit."""
+        listing = run_command(self._namespace, ["nft", "-j", "list", "counter", "inet", TABLE, "dropped"])
+        counters = [entry["counter"] for entry in json.loads(listing)["nftables"] if "counter" in entry]
+        return sum(counter["packets"] for counter in counters)
+
+
+@contextlib.contextmanager
+def nft_limit(target: Target) -> Iterator[Deployed]:
+    """Drop the SYNs of every source above ``SOURCE_SYN_PER_S``."""
+    rules = _BY_SOURCE.substitute(
+        table=TABLE,
+        interface=target.guarded.interface,
+        port=target.port,
+        sources=SET_SOURCES,
+        rate=SOURCE_SYN_PER_S,
+        burst=SOURCE_BURST_SYNS,
+    )
+    with nft_table(target.guarded.namespace, rules, "CONFIG_NF_TABLES_INET and CONFIG_NFT_LIMIT"):
+        yield _NftLimit(target.guarded.namespace)
+
+
+@contextlib.contextmanager
+def nft_limit_global(target: Target) -> Iterator[Deployed]:
+    """Drop the SYNs of everybody together above ``GLOBAL_SYN_PER_S``."""
+    rules = _GLOBAL.substitute(
+        table=TABLE,
+        interface=target.guarded.interface,
+        port=target.port,
+        rate=GLOBAL_SYN_PER_S,
+        burst=GLOBAL_BURST_SYNS,
+    )
+    with nft_table(target.guarded.namespace, rules, "CONFIG_NF_TABLES_INET and CONFIG_NFT_LIMIT"):
+        yield _NftLimit(target.guarded.namespace)
+
+
+#: ``-w``: wait for whoever else changes rules.
+_RAW = ("-w", "-t", "raw")
+
+
+def _hashlimit_rule(target: Target, source_bits: int) -> list[str]:
+    # Its table has no size or expiry of ours: what it then takes is what people have who copy the rule.
+    match = ("-i", target.guarded.interface, "-p", "tcp", "--dport", str(target.port), "--syn")
+    limit = (
+        *("-m", "hashlimit", "--hashlimit-name", f"bench{source_bits}", "--hashlimit-mode", "srcip"),
+        *("--hashlimit-srcmask", str(source_bits)),
+        *("--hashlimit-above", f"{SOURCE_SYN_PER_S}/second", "--hashlimit-burst", str(SOURCE_BURST_SYNS)),
+    )
+    return ["PREROUTING", *match, *limit, "-j", "DROP"]
+
+
+class _Hashlimit(Deployed):
+    """What iptables' own counters tell."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    def dropped_syns(self) -> int:
+        """Return how many SYNs of either IP version were above the limit."""
+        dropped = 0
+        for tool in ("iptables", "ip6tables"):
+            listing = run_command(self._namespace, [tool, *_RAW, "-nvxL", "PREROUTING"])
+            rows = [line.split() for line in listing.splitlines()]
+            dropped += sum(int(row[0]) for row in rows if row[2:3] == ["DROP"])
+        return dropped
+
+
+def _tables(namespace: str) -> set[str]:
+    """Return the namespace's nftables tables, as ``nft`` names them: ``table ip raw``."""
+    return set(run_command(namespace, ["nft", "list", "tables"]).splitlines())
+
+
+@contextlib.contextmanager
+def iptables_hashlimit(target: Target) -> Iterator[Deployed]:
+    """Drop the SYNs of every source above ``SOURCE_SYN_PER_S``, by iptables' hashlimit.
+
+    Where iptables is the one that speaks nftables, it makes tables and leaves them empty; those go too.
+    """
+    namespace = target.guarded.namespace
+    before = _tables(namespace)
+    with contextlib.ExitStack() as undo:
+        undo.callback(_remove_new_tables, namespace, before)
+        for tool, source_bits in (("iptables", 32), ("ip6tables", _IPV6_PREFIX)):
+            rule = _hashlimit_rule(target, source_bits)
+            run_command(namespace, [tool, *_RAW, "-A", *rule], feature="CONFIG_NETFILTER_XT_MATCH_HASHLIMIT")
+            undo.callback(run_command, namespace, [tool, *_RAW, "-D", *rule])
+        yield _Hashlimit(namespace)
+
+
+def _remove_new_tables(namespace: str, before: set[str]) -> None:
+    for table in sorted(_tables(namespace) - before):
+        run_command(namespace, ["nft", "delete", *table.split()])
