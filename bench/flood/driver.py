@@ -8,7 +8,6 @@ from typing import Self
 
 from bench.flood.child import Errand, Said
 from bench.flood.plan import FloodPlan, FloodReport
-from bench.net.links import Endpoint
 from bench.net.namespaces import Topology
 from bench.talk import Child
 from synguard.errors import SynguardError, UnsupportedError, UsageError
@@ -20,15 +19,17 @@ _ERRORS = {error.exit_code: error for error in (SynguardError, UsageError, Unsup
 
 
 class FloodGenerator:
-    """An in-kernel SYN generator in the sender's namespace, while the ``with`` block lasts.
+    """An in-kernel SYN generator that sends out of one interface, while the ``with`` block lasts.
 
     Compiled once, it sends any number of floods, one at a time. All of them end by themselves, and
     with this process.
 
     Args:
-        sender: whose interface the frames leave by.
-        receiver: whose MAC address they carry.
+        namespace: where the frames leave from, by ``interface``.
+        interface: one of the bench's own; the far end of its veth takes the frames.
+        macs: destination and source of the frames.
         idle_namespace: a namespace of the bench's whose loopback interface is down.
+        cpu: which it sends on; where none is named, the last one that this process may use.
 
     Raises:
         UsageError: an interface or namespace that the bench did not make.
@@ -37,16 +38,28 @@ class FloodGenerator:
 
     """
 
-    def __init__(self, sender: Endpoint, receiver: Endpoint, idle_namespace: str) -> None:
-        cpu = max(os.sched_getaffinity(0))
-        errand = Errand(sender.namespace, sender.interface, receiver.mac, idle_namespace, cpu)
+    def __init__(
+        self,
+        namespace: str,
+        interface: str,
+        macs: tuple[str, str],
+        idle_namespace: str,
+        cpu: int | None = None,
+    ) -> None:
+        if cpu is None:
+            cpu = max(os.sched_getaffinity(0))
+        errand = Errand(namespace, interface, *macs, idle_namespace, cpu)
         self._child = Child("bench.flood.child", errand, Said)
         self._ready = False
 
     @classmethod
-    def between(cls, topology: Topology) -> Self:
-        """Return the generator that floods a topology's server from its attacker."""
-        return cls(topology.attacker, topology.server, topology.switch)
+    def between(cls, topology: Topology, cpu: int | None = None) -> Self:
+        """Return the generator that floods a topology's guarded host in its attacker's name.
+
+        It is the wire into that host: frames leave the switch's port for it, and no bridge carries them.
+        """
+        guarded, switch = topology.guarded, topology.switch
+        return cls(switch, guarded.port, (guarded.mac, topology.attacker.mac), switch, cpu)
 
     def __enter__(self) -> Self:
         """Start compiling; what goes wrong is raised by whatever needs it ready."""

@@ -1,48 +1,32 @@
-"""What a flood is: whom it claims to come from, what its SYNs look like, how fast and for how long.
-
-The byte layouts mirror those of ``generator.c``; the compiler refuses to build it when they differ.
-"""
+"""What a flood is: whom it claims to come from, what its SYNs look like, how fast and for how long."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Mapping
+import math
 from enum import StrEnum
 from ipaddress import IPv6Network, ip_address, ip_network
-from typing import Any
+from typing import Literal
 
 import msgspec
 
 from synguard.errors import UsageError
-from synguard.model import Address, Network
+from synguard.model import Network
 
-MAX_SOURCES = 4096
 #: Bounds of every flood, whatever is asked for.
-MAX_DURATION_S = 120.0
-MAX_SYN_PER_S = 5_000_000
+MAX_SOURCES = 4096
+MAX_DURATION_S = 600.0
+MAX_SYN_PER_S = 20_000_000
+MAX_COPIES = 1000
+MAX_ACKS_PER_SYN = 100
 
 #: Any unicast source; IPv4 without 0/8 and 127/8, which no kernel would answer.
 ANY_IPV4 = ip_network("0.0.0.0/0")
 ANY_IPV6 = IPv6Network("2000::/3")
 
-#: destination, source, source_random (4 words each), source_count, interface, port, family, shape,
-#: source_any, destination MAC, source MAC.
-PLAN = struct.Struct("=16s16s16sII2sBBB6s6s3x")
-_PLAN_COUNT_OFFSET = 48
-_PLAN_MAC_OFFSET = 61
-#: frames, first_ns, last_ns.
-SENT = struct.Struct("=QQQ")
+#: A ramp begins with this share of its rate.
+RAMP_FIRST = 0.01
 
-DEFINES: Mapping[str, int] = {
-    "PLAN_BYTES": PLAN.size,
-    "PLAN_COUNT_OFFSET": _PLAN_COUNT_OFFSET,
-    "PLAN_MAC_OFFSET": _PLAN_MAC_OFFSET,
-    "SENT_BYTES": SENT.size,
-}
-
-_ETHERNET_BYTES = 14
-_TCP_BYTES = 20
-_OPTION_BYTES = 20
+Pattern = Literal["steady", "pulse", "ramp"]
 
 
 class Shape(StrEnum):
@@ -52,6 +36,9 @@ class Shape(StrEnum):
     LINUX = "linux"
     #: No TCP option at all, as raw-socket tools send them.
     BARE = "bare"
+    #: As ``hping3 -S`` sends them: no option, no DF, window 512, a number where an ACK would have one,
+    #: and source ports that count up.
+    HPING3 = "hping3"
 
 
 class FloodPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,13 +52,44 @@ class FloodPlan(msgspec.Struct, frozen=True, kw_only=True):
     destination: str
     destination_port: int
     sources: tuple[str, ...]
-    syn_per_s: float
+    #: SYNs on the wire in a second, copies included and ACKs not; None: as fast as the machine can.
+    syn_per_s: float | None
     duration_s: float
     frames: int | None = None
     shape: Shape = Shape.LINUX
+    #: steady; pulse: on for ``on_s``, off for ``off_s``; ramp: from 1/100 of the rate up to it.
+    pattern: Pattern = "steady"
+    on_s: float = 1.0
+    off_s: float = 1.0
+    #: Each SYN is sent so many times, one copy right after the other, all alike.
+    copies: int = 1
+    #: So many ACKs with random numbers follow the copies, from their source and port.
+    acks_per_syn: int = 0
+    #: 802.1Q tags, outermost first; the outer of two is 802.1ad.
+    vlans: tuple[int, ...] = ()
+    #: Each SYN asks for a port of its own, at random, instead of ``destination_port``.
+    random_ports: bool = False
 
     def check(self) -> None:
         """Raise UsageError for a plan that makes no sense or knows no bounds."""
+        self._check_sources()
+        rate = self.syn_per_s
+        if rate is not None and not 0 < rate <= MAX_SYN_PER_S:
+            raise UsageError(f"a flood is bounded by {MAX_SYN_PER_S} SYN/s")
+        if not 0 < self.duration_s <= MAX_DURATION_S:
+            raise UsageError(f"a flood is bounded by {MAX_DURATION_S:g} s")
+        if rate is None and self.pattern == "ramp":
+            raise UsageError("a ramp needs a rate to rise to")
+        if self.pattern == "pulse" and not (self.on_s > 0 and self.off_s > 0):
+            raise UsageError("a pulse is on for a time and off for a time, both above 0")
+        if not 1 <= self.copies <= MAX_COPIES or not 0 <= self.acks_per_syn <= MAX_ACKS_PER_SYN:
+            raise UsageError(f"a SYN has 1 to {MAX_COPIES} copies and 0 to {MAX_ACKS_PER_SYN} ACKs")
+        if len(self.vlans) > 2 or not all(1 <= vlan <= 4094 for vlan in self.vlans):
+            raise UsageError("a frame has at most two VLAN tags, each from 1 to 4094")
+        if not 1 <= self.destination_port <= 65535 or (self.frames is not None and self.frames < 1):
+            raise UsageError("a flood has a port from 1 to 65535 and at least one frame")
+
+    def _check_sources(self) -> None:
         version = ip_address(self.destination).version
         if not 1 <= len(self.sources) <= MAX_SOURCES:
             raise UsageError(f"a flood has 1 to {MAX_SOURCES} sources, not {len(self.sources)}")
@@ -79,70 +97,114 @@ class FloodPlan(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError("a flood's sources and destination are of one IP version")
         if len(self.sources) > 1 and any(network.num_addresses > 1 for network in self.networks()):
             raise UsageError("a flood's sources are a list of addresses, or one prefix")
-        if not 0 < self.syn_per_s <= MAX_SYN_PER_S or not 0 < self.duration_s <= MAX_DURATION_S:
-            raise UsageError(f"a flood is bounded by {MAX_SYN_PER_S} SYN/s and {MAX_DURATION_S:g} s")
 
     def networks(self) -> list[Network]:
         """Return the sources as networks."""
         return [ip_network(source) for source in self.sources]
 
     @property
+    def version(self) -> int:
+        """4 or 6."""
+        return ip_address(self.destination).version
+
+    @property
+    def syn_limit(self) -> int:
+        """How many SYNs the pattern asks for in all; where there is no rate, a bound."""
+        if self.syn_per_s is None:
+            return round(MAX_SYN_PER_S * self.duration_s)
+        # The last SYN is the last one whose time lies within the duration; 23.0000001 are 23.
+        return math.ceil(self.due_syns(self.duration_s) - 1e-6)
+
+    @property
     def frame_limit(self) -> int:
         """The most frames that will be sent."""
-        by_time = round(self.syn_per_s * self.duration_s)
+        groups, rest = divmod(self.syn_limit, self.copies)
+        by_time = groups * (self.copies + self.acks_per_syn) + rest
         return by_time if self.frames is None else min(self.frames, by_time)
 
     @property
-    def frame_bytes(self) -> int:
-        """The length of one frame."""
-        ip_bytes = 20 if ip_address(self.destination).version == 4 else 40
-        options = _OPTION_BYTES if self.shape is Shape.LINUX else 0
-        return _ETHERNET_BYTES + ip_bytes + _TCP_BYTES + options
+    def frames_per_syn(self) -> float:
+        """Frames sent for each SYN on the wire; 1.0 without ACKs."""
+        return 1 + self.acks_per_syn / self.copies
+
+    def due_syns(self, elapsed_s: float) -> float:
+        """Return how many SYNs the pattern asks for in the first ``elapsed_s``, as a real number."""
+        rate = self.syn_per_s or 0.0
+        if self.pattern == "steady":
+            return rate * elapsed_s
+        if self.pattern == "pulse":
+            return rate * self._on_s(elapsed_s)
+        return rate * elapsed_s * (RAMP_FIRST + (1 - RAMP_FIRST) * elapsed_s / (2 * self.duration_s))
+
+    def due_s(self, syns: float) -> float:
+        """Return after which time ``syns`` SYNs are due: the inverse of ``due_syns``."""
+        on_s = syns / (self.syn_per_s or math.inf)
+        if self.pattern == "steady":
+            return on_s
+        if self.pattern == "pulse":
+            # A pulse's last moment is the next one's first.
+            return on_s + int(on_s / self.on_s + 1e-9) * self.off_s
+        rise = (1 - RAMP_FIRST) / self.duration_s
+        return (math.sqrt(RAMP_FIRST**2 + 2 * rise * on_s) - RAMP_FIRST) / rise
+
+    def pause_s(self, elapsed_s: float) -> float:
+        """Return how long the pattern goes on sending nothing; 0 outside a pulse's pause."""
+        into_s = elapsed_s % (self.on_s + self.off_s)
+        return self.on_s + self.off_s - into_s if self.pattern == "pulse" and into_s >= self.on_s else 0.0
+
+    def phase_left_s(self, elapsed_s: float) -> float:
+        """Return how long a pulse goes on as it is, on or off; infinity for other patterns."""
+        if self.pattern != "pulse":
+            return math.inf
+        into_s = elapsed_s % (self.on_s + self.off_s)
+        return self.on_s - into_s if into_s < self.on_s else self.on_s + self.off_s - into_s
+
+    def _on_s(self, elapsed_s: float) -> float:
+        pulses, into_s = divmod(elapsed_s, self.on_s + self.off_s)
+        return pulses * self.on_s + min(into_s, self.on_s)
 
 
 class FloodReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a flood did, by the generator's own counters. ``*_ns`` is CLOCK_MONOTONIC."""
+    """What a flood did, by the sender's own counters. ``*_ns`` is CLOCK_MONOTONIC."""
 
     frames: int
     first_ns: int
     last_ns: int
     #: Wall-clock time of the first frame, seconds since the epoch.
     first_s: float
+    #: Of the frames: SYNs with all their copies, those among them unlike the ones before, and ACKs.
+    syns: int = 0
+    distinct_syns: int = 0
+    acks: int = 0
+    #: Time spent on sending, waiting left out; None where the sender does not say.
+    busy_ns: int | None = None
+
+    @property
+    def span_s(self) -> float:
+        """From the first frame to the last."""
+        return (self.last_ns - self.first_ns) / 1e9
 
     @property
     def syn_per_s(self) -> float:
-        """The rate reached between the first frame and the last; 0 for fewer than two."""
-        span_s = (self.last_ns - self.first_ns) / 1e9
-        return (self.frames - 1) / span_s if span_s > 0 else 0.0
+        """The rate reached between the first SYN and the last; 0 for fewer than two."""
+        return (self.syns - 1) / self.span_s if self.span_s > 0 else 0.0
 
+    @property
+    def busy(self) -> float | None:
+        """The share of its time that the sender spent on sending, 0..1; near 1 it was at its limit."""
+        if self.busy_ns is None or self.span_s <= 0:
+            return None
+        return min(self.busy_ns / 1e9 / self.span_s, 1.0)
 
-def _padded(address: Address) -> bytes:
-    return address.packed.ljust(16, b"\0")
+    def held(self, plan: FloodPlan, tolerance: float = 0.05) -> bool:
+        """Return whether a flood that was not stopped kept its plan's count and time.
 
-
-def encode_sources(plan: FloodPlan) -> list[bytes]:
-    """Return the entries of the generator's list, none where one prefix says it all."""
-    networks = plan.networks()
-    if len(networks) == 1 and networks[0].num_addresses > 1:
-        return []
-    return [_padded(network.network_address) for network in networks]
-
-
-def encode_plan(plan: FloodPlan, interface: int, destination_mac: str, source_mac: str) -> bytes:
-    """Return the plan as the generator reads it, for frames between two MAC addresses."""
-    destination = ip_address(plan.destination)
-    network = plan.networks()[0]
-    fields: tuple[Any, ...] = (
-        _padded(destination),
-        _padded(network.network_address),
-        _padded(network.hostmask),
-        len(encode_sources(plan)),
-        interface,
-        plan.destination_port.to_bytes(2, "big"),
-        destination.version,
-        1 if plan.shape is Shape.LINUX else 0,
-        network == ANY_IPV4,
-        bytes.fromhex(destination_mac.replace(":", "")),
-        bytes.fromhex(source_mac.replace(":", "")),
-    )
-    return PLAN.pack(*fields)
+        A plan without a rate is always kept, one of fewer than two frames by its count alone.
+        """
+        if plan.syn_per_s is None:
+            return True
+        if abs(self.frames - plan.frame_limit) > tolerance * plan.frame_limit:
+            return False
+        last = plan.frame_limit / plan.frames_per_syn - 1
+        span_s = plan.due_s(max(last, 0.0))
+        return span_s == 0 or abs(self.span_s - span_s) <= tolerance * span_s
