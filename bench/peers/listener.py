@@ -117,7 +117,9 @@ def main(argument: str) -> None:
     # Nothing here forms cycles, and a search for them makes clients wait.
     gc.disable()
     server = _EchoServer([_open(address, listening) for address in listening.addresses])
-    Parent().say(True)
+    # Kept, for its descriptor is ``_ORDERS``.
+    parent = Parent()
+    parent.say(True)
     server.serve()
 
 

@@ -105,7 +105,8 @@ def nginx(endpoint: Endpoint, addresses: list[str], port: int, queue_entries: in
         log, configuration = folder / "error.log", folder / "nginx.conf"
         configuration.write_text(_configuration(folder, addresses, port, queue_entries), encoding="ascii")
         argv = [program, "-p", name, "-c", str(configuration), "-e", str(log)]
-        server = start_in(endpoint, argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        nothing = subprocess.DEVNULL
+        server = start_in(endpoint, argv, stdin=nothing, stdout=nothing, stderr=nothing)
 
         def ready() -> bool:
             if why := _refuses(server, log):
