@@ -163,13 +163,16 @@ class CostScenario(Record, tag_field="kind", tag="cost", frozen=True, kw_only=Tr
 
     purpose: str
     premises: tuple[Premise, ...] = ()
+    #: Of ``bench.cost.rungs``; ``empty`` is one of them.
     programs: tuple[str, ...]
+    #: Of ``bench.cost.packets``, each in IPv4 and in IPv6, hot and cold.
     packets: tuple[str, ...]
-    #: Flows and blocks in place before the cold measurements.
-    flows: Annotated[int, Meta(ge=1)] = 1_000_000
-    blocks: Annotated[int, Meta(ge=0)] = 10_000
+    #: Flows established before, in IPv4 and in IPv6; a flood before the later packets has as many SYNs.
+    flows: Annotated[int, Meta(ge=1, le=8_000_000)] = 1_000_000
+    #: In place for the packets that are about blocks: half of them IPv4 addresses, half IPv6 /64s.
+    blocks: Annotated[int, Meta(ge=2, le=10_000)] = 10_000
     #: Packets in one measurement.
-    packets_per_trial: Annotated[int, Meta(ge=100)] = 100_000
+    packets_per_trial: Annotated[int, Meta(ge=2000, le=10_000_000)] = 100_000
     repetitions: Annotated[int, Meta(ge=1, le=100)] = 7
     promises: tuple[Promise, ...] = ()
 
