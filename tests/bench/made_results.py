@@ -223,14 +223,14 @@ def _ladder(dice: random.Random, slower: float) -> list[Trial]:
     costs = {"empty": (26, 26), "parse": (29, 31), "probe": (75, 310), "naive": (160, 1900)}
     return [
         trial(
-            {"program": program, "packet": packet, "caches": caches},
+            {"program": program, "packet": packet, "temperature": temperature},
             repetition,
             ns_per_packet=(ns := slower * cost * factor * dice.lognormvariate(0, 0.03)),
             ns_over_empty=None if program == "empty" else ns - 26 * slower,
         )
         for program, pair in costs.items()
         for packet, factor in (("SYN, new source", 1.0), ("established ACK", 0.6))
-        for caches, cost in zip(("hot", "cold"), pair, strict=True)
+        for temperature, cost in zip(("hot", "cold"), pair, strict=True)
         for repetition in range(1, 8)
     ]
 
