@@ -8,6 +8,7 @@ and loses some on the way. The devices are the child's: they go when it ends, an
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -15,9 +16,9 @@ import msgspec
 
 from bench.net import links
 from bench.net.links import Endpoint
-from bench.net.shuttle import Carried, Said, Span
+from bench.net.shuttle import TUN, Carried, Said, Span
 from bench.talk import Child
-from synguard.errors import SynguardError, UsageError
+from synguard.errors import SynguardError, UnsupportedError, UsageError
 
 MAX_RTT_MS = 500.0
 MAX_LOSS = 0.3
@@ -60,6 +61,9 @@ class LineReading(msgspec.Struct, frozen=True):
 class DelayLine:
     """One client's line, while the ``with`` block lasts.
 
+    Delay is constant and frames stay in order; measured, a round trip takes 0.1 to 0.7 ms longer than asked
+    for. It carries over 100,000 frames a second where it has a CPU to itself.
+
     Args:
         line: how far.
         client: who is joined by it.
@@ -75,7 +79,12 @@ class DelayLine:
         self._child = Child("bench.net.shuttle", span, Said)
 
     def __enter__(self) -> Self:
-        """Start it; its devices are there after :meth:`wait_until_ready`."""
+        """Start it; its devices are there after :meth:`wait_until_ready`.
+
+        Raises UnsupportedError in a kernel without TUN.
+        """
+        if not Path(TUN).exists():
+            raise UnsupportedError(f"a delay line needs {TUN}; try: modprobe tun")
         self._child.__enter__()
         return self
 

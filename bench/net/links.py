@@ -25,6 +25,7 @@ _IFA_F_TENTATIVE = 0x40
 _BRIDGE_PORT_FORWARDING = 3
 _XDP_FLAGS_UPDATE_IF_NOEXIST = 1 << 0
 _XDP_FLAGS_SKB_MODE = 1 << 1
+_XDP_FLAGS_DRV_MODE = 1 << 2
 _IFF_UP = 0x1
 _IFF_RUNNING = 0x40
 _IFF_LOWER_UP = 0x10000
@@ -219,9 +220,14 @@ def switch_is_ready(namespace: str, endpoints: Sequence[Endpoint]) -> bool:
     return _ask(namespace, ready)
 
 
-def attach_xdp(namespace: str, interface: str, program: int) -> None:
-    """Attach a program in generic mode where there is none, or detach it with -1."""
-    flags = _XDP_FLAGS_SKB_MODE | (_XDP_FLAGS_UPDATE_IF_NOEXIST if program >= 0 else 0)
+def attach_xdp(namespace: str, interface: str, program: int, *, native: bool = False) -> None:
+    """Attach a program where there is none, in generic mode or the driver's; or detach it with -1.
+
+    Raises SynguardError where there is one already.
+    """
+    flags = _XDP_FLAGS_DRV_MODE if native else _XDP_FLAGS_SKB_MODE
+    if program >= 0:
+        flags |= _XDP_FLAGS_UPDATE_IF_NOEXIST
     attributes = [("IFLA_XDP_FD", program), ("IFLA_XDP_FLAGS", flags)]
 
     def attach(route: Any) -> None:

@@ -250,7 +250,13 @@ class Topology:
             wait_until(partial(links.endpoint_is_ready, endpoint), endpoint.namespace)
         on_switch = self._layout.on_switch
         wait_until(lambda: links.switch_is_ready(self.switch, on_switch), self.switch)
-        # Only on an interface that is up does this make the far end one that XDP may send to.
+        self._equip()
+
+    def _equip(self) -> None:
+        """Let XDP send to the guarded, and to the attacker's port.
+
+        Only on an interface that is up does the kernel mark the far end as one that XDP may send to.
+        """
         ethtool.enable_napi(self.switch, self.attacker.port)
         ethtool.enable_napi(self.guarded.namespace, self.guarded.interface)
         ethtool.disable_tso(self.switch, self.guarded.port)

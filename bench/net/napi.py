@@ -12,7 +12,8 @@ from bench.net.enter import NAMESPACES, call_in, mount_sysfs
 from bench.net.links import Endpoint
 from synguard.errors import UnsupportedError, UsageError
 
-_KTHREADD_PID = 2
+#: All of them are children of kthreadd.
+_KERNEL_THREADS = Path("/proc/2/task/2/children")
 
 
 def give_thread(endpoint: Endpoint, cpu: int) -> tuple[int, ...]:
@@ -46,7 +47,12 @@ def _alone() -> Iterator[None]:
 
 def _threads_of(interface: str) -> set[int]:
     found = set()
-    children = Path(f"/proc/{_KTHREADD_PID}/task/{_KTHREADD_PID}/children").read_text(encoding="ascii")
+    try:
+        children = _KERNEL_THREADS.read_text(encoding="ascii")
+    except OSError as error:
+        raise UnsupportedError(
+            "the kernel's threads cannot be seen from here; is this a container?"
+        ) from error
     for pid in children.split():
         with contextlib.suppress(OSError):  # it has just ended
             name = Path(f"/proc/{pid}/comm").read_text(encoding="ascii")
