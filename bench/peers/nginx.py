@@ -49,7 +49,9 @@ http {{
     scgi_temp_path {folder}/scgi;
     server {{
 {listens}
-        return 200 "here\\n";
+        location / {{
+            return 200 "here\\n";
+        }}
     }}
 }}
 """

@@ -12,6 +12,7 @@ from typing import Literal
 import pytest
 
 from bench.net.counters import tcp_counters
+from bench.net.line import Line
 from bench.net.links import Endpoint
 from bench.net.namespaces import Topology, run_in, wait_until
 from bench.peers.clients import GoodClient
@@ -92,6 +93,23 @@ def test_kept_connections_carry_exchange_after_exchange(topology: Topology, kind
     assert client.broken == 0
     assert tcp_counters(topology.server)["TcpPassiveOpens"] == 23
     assert tcp_counters(topology.client)["TcpOutRsts"] == 0
+
+
+@BOTH_SERVERS
+def test_exchanges_of_distant_clients_overlap(kind: Kind) -> None:
+    """Where an answer takes 100 ms, exchanges in one connection begin all the same, even before it stands."""
+    spec = ClientSpec(name="client", kind="keep-alive", per_s=100, connections=2)
+    with (
+        Topology(clients={"client": Line(rtt_ms=100)}) as topology,
+        served(topology, kind),
+        visitor(topology, spec, kind) as client,
+    ):
+        wait_until(lambda: client.succeeded >= 30, "the client")
+        exchanges = client.finish()
+    assert {one.failure for one in exchanges} == {None}
+    assert client.broken == 0
+    starts_ns = sorted(one.start_ns for one in exchanges)
+    assert starts_ns[20] - starts_ns[0] < 1_000_000_000
 
 
 def test_kept_connections_that_break_are_counted_and_opened_anew(topology: Topology) -> None:

@@ -16,7 +16,7 @@ def taken(pace: Pace, now_ns: int) -> int:
     """Return all that is due at that moment, stretch by stretch."""
     total = 0
     while attempts_now := pace.take(now_ns):
-        assert attempts_now <= STRETCH
+        assert 0 < attempts_now <= STRETCH
         total += attempts_now
     return total
 
@@ -43,6 +43,8 @@ def test_catching_up_has_a_bound() -> None:
     assert taken(pace, 10 * S) == 100
     assert pace.skipped == 901
     assert taken(pace, 11 * S) == 100
+    slow = Pace(10, start_ns=0)
+    assert taken(slow, 10 * S) == 10
 
 
 def test_the_slowest_client_skips_nothing() -> None:

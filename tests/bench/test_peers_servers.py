@@ -60,6 +60,7 @@ def test_nginx_leaves_no_files(topology: Topology, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with serve(ServerSpec(kind="nginx"), topology.server, addresses(topology)) as (pid,):
         (folder,) = tmp_path.iterdir()
+        assert (folder / "nginx.pid").read_text(encoding="ascii") == f"{pid}\n"
         opened = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
         files = [name for name in opened if name.startswith("/") and not name.startswith("/dev/")]
         assert files
