@@ -123,6 +123,12 @@ class FloodPlan(msgspec.Struct, frozen=True, kw_only=True):
         return by_time if self.frames is None else min(self.frames, by_time)
 
     @property
+    def expected_syns(self) -> int:
+        """How many SYNs a flood that keeps its plan has sent; where there is no rate, a bound."""
+        groups, rest = divmod(self.frame_limit, self.copies + self.acks_per_syn)
+        return groups * self.copies + min(rest, self.copies)
+
+    @property
     def frames_per_syn(self) -> float:
         """Frames sent for each SYN on the wire; 1.0 without ACKs."""
         return 1 + self.acks_per_syn / self.copies
@@ -197,14 +203,14 @@ class FloodReport(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.busy_ns / 1e9 / self.span_s, 1.0)
 
     def held(self, plan: FloodPlan, tolerance: float = 0.05) -> bool:
-        """Return whether a flood that was not stopped kept its plan's count and time.
+        """Return whether a flood that was not stopped kept to its plan, in number and time of its SYNs.
 
-        A plan without a rate is always kept, one of fewer than two frames by its count alone.
+        A plan without a rate is always kept, one of a single SYN by sending it.
         """
         if plan.syn_per_s is None:
             return True
-        if abs(self.frames - plan.frame_limit) > tolerance * plan.frame_limit:
+        expected = plan.expected_syns
+        if abs(self.syns - expected) > tolerance * expected:
             return False
-        last = plan.frame_limit / plan.frames_per_syn - 1
-        span_s = plan.due_s(max(last, 0.0))
+        span_s = plan.due_s(expected - 1)
         return span_s == 0 or abs(self.span_s - span_s) <= tolerance * span_s
