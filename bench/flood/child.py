@@ -7,9 +7,11 @@ the parent's end, ends everything.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +28,9 @@ from synguard.errors import SynguardError, UsageError
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
 
 _NICENESS = -20
+_CLONE_NEWNET = 0x40000000
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Errand(msgspec.Struct, frozen=True):
@@ -35,8 +40,6 @@ class Errand(msgspec.Struct, frozen=True):
     interface: str
     destination_mac: str
     source_mac: str
-    #: A namespace of the bench's whose loopback interface is down, see ``_resident``.
-    idle_namespace: str
     cpu: int
 
 
@@ -61,24 +64,32 @@ def check_interface(namespace: str, interface: str) -> links.LinkReading:
     return reading
 
 
-def check_idle(namespace: str) -> None:
-    """Raise UsageError unless the bench made the namespace and its loopback interface is down."""
-    if created_by(namespace) is None or links.read_link(namespace, "lo").up:
-        raise UsageError(f"{namespace!r} is not a namespace of the bench's whose loopback is down")
+def _new_namespace() -> int:
+    """Return a descriptor of a network namespace that nobody is in and that has no name."""
+
+    def leave() -> int:
+        if _libc.unshare(_CLONE_NEWNET) != 0:
+            code = ctypes.get_errno()
+            raise SynguardError(f"making a network namespace: {os.strerror(code)}")
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(leave).result()
 
 
 @contextmanager
-def _resident(program: int, namespace: str) -> Iterator[None]:
-    """Keep the program attached to an interface that is down while it sends.
+def _resident(program: int) -> Iterator[None]:
+    """Keep the program attached to an interface of its own, which is down, while it sends.
 
     BPF_PROG_TEST_RUN enters a program into the kernel's XDP dispatcher for each call and waits for
     RCU twice, 24 to 48 ms in all. One that is attached somewhere is there already: 0.02 ms.
     """
-    links.attach_xdp(namespace, "lo", program)
+    namespace = _new_namespace()
     try:
+        links.attach_xdp(f"/proc/{os.getpid()}/fd/{namespace}", "lo", program)
         yield
     finally:
-        links.attach_xdp(namespace, "lo", -1)
+        os.close(namespace)
 
 
 def _serve(errand: Errand, loaded: LoadedObject, interface_index: int, orders: Parent) -> None:
@@ -102,10 +113,9 @@ def main(argument: str) -> int:
     orders = Parent()
     try:
         interface = check_interface(errand.namespace, errand.interface)
-        check_idle(errand.idle_namespace)
         source = Path(__file__).with_name("generator.c")
         loaded = load_object(source, {PROGRAM: ProgramType.XDP}, DEFINES)
-        with _resident(loaded.programs[PROGRAM], errand.idle_namespace):
+        with _resident(loaded.programs[PROGRAM]):
             _serve(errand, loaded, interface.index, orders)
     except SynguardError as error:
         orders.say(Said("failed", text=str(error)))

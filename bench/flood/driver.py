@@ -28,7 +28,6 @@ class FloodGenerator:
         namespace: where the frames leave from, by ``interface``.
         interface: one of the bench's own; the far end of its veth takes the frames.
         macs: destination and source of the frames.
-        idle_namespace: a namespace of the bench's whose loopback interface is down.
         cpu: which it sends on; where none is named, the last one that this process may use.
 
     Raises:
@@ -43,12 +42,11 @@ class FloodGenerator:
         namespace: str,
         interface: str,
         macs: tuple[str, str],
-        idle_namespace: str,
         cpu: int | None = None,
     ) -> None:
         if cpu is None:
             cpu = max(os.sched_getaffinity(0))
-        errand = Errand(namespace, interface, *macs, idle_namespace, cpu)
+        errand = Errand(namespace, interface, *macs, cpu)
         self._child = Child("bench.flood.child", errand, Said)
         self._ready = False
 
@@ -58,8 +56,8 @@ class FloodGenerator:
 
         It is the wire into that host: frames leave the switch's port for it, and no bridge carries them.
         """
-        guarded, switch = topology.guarded, topology.switch
-        return cls(switch, guarded.port, (guarded.mac, topology.attacker.mac), switch, cpu)
+        guarded = topology.guarded
+        return cls(topology.switch, guarded.port, (guarded.mac, topology.attacker.mac), cpu)
 
     def __enter__(self) -> Self:
         """Start compiling; what goes wrong is raised by whatever needs it ready."""

@@ -277,7 +277,7 @@ def assert_refused(topology: Topology, namespace: str, interface: str, message: 
     """Assert that no generator starts there, and that the error says why."""
     macs = (topology.server.mac, topology.attacker.mac)
     with (
-        FloodGenerator(namespace, interface, macs, topology.switch) as generator,
+        FloodGenerator(namespace, interface, macs) as generator,
         pytest.raises(UsageError, match=message),
     ):
         generator.wait_until_ready()
