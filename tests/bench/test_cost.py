@@ -42,6 +42,8 @@ BY_NAME = {packet.name: packet for packet in PACKETS}
 #: Times on a shared machine are compared only where they differ by far; ns.
 SLACK_NS = 15
 
+#: What this process may use before anything is measured.
+CPUS = os.sched_getaffinity(0)
 #: Where the packets of one stage begin: no two stages have a client in common.
 NUMBERS = itertools.count(1 << 48, 1 << 40)
 
@@ -183,12 +185,12 @@ def descriptors() -> set[Path]:
 
 def test_leaving_between_two_trials_leaves_nothing_behind() -> None:
     """Descriptors, and with them programs and maps, are gone, and the process may use every CPU again."""
-    before, cpus = descriptors(), os.sched_getaffinity(0)
+    before = descriptors()
     scenario = msgspec.structs.replace(SCENARIO, programs=("empty", "parse"))
     trials = play(scenario, lambda _line: None)
     assert next(trials).labels["program"] == "empty"
     assert descriptors() > before
-    assert os.sched_getaffinity(0) == cpus
+    assert os.sched_getaffinity(0) == CPUS
     trials.close()
     assert descriptors() == before
 

@@ -8,7 +8,9 @@ import pytest
 
 from bench.cost import validity
 from bench.cost.packets import PACKETS, Temperature, chosen
-from bench.cost.rungs import check_names
+from bench.cost.rungs import NAMES, check_names
+from bench.scenario.load import find, load
+from bench.scenario.model import CostScenario
 from synguard.errors import UsageError
 from synguard.probe import layout
 
@@ -87,3 +89,15 @@ def test_unknown_programs_and_packets_are_refused_by_name() -> None:
         check_names(("parse", "full"))
     with pytest.raises(UsageError, match="no packet syn; there are udp, ack, "):
         chosen(("ack", "syn"))
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_the_scenario_climbs_the_whole_ladder(quick: bool) -> None:
+    """In full and in short it names every program and every packet, and the short one is smaller."""
+    plan = load(find("probe-cost"), quick=quick)
+    assert plan is not None
+    scenario = plan.scenario
+    assert isinstance(scenario, CostScenario)
+    assert scenario.programs == NAMES
+    assert chosen(scenario.packets) == list(PACKETS)
+    assert (scenario.flows < 100_000, scenario.blocks < 10_000) == (quick, quick)
