@@ -62,7 +62,7 @@ uninstall: ## remove what install put there; the configuration and the history s
 
 .PHONY: clean
 clean: ## remove .venv, caches and build leftovers from this checkout
-	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv build dist bench-results *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: need-root

@@ -25,6 +25,8 @@ class Flood:
 class Busy:
     """CPU time while it was flooded."""
 
+    #: Between the two readings.
+    span_ns: int
     receiver_cpu_ns: int | None = None
     detector_cpu_ns: int | None = None
     detector_peak_rss_bytes: int | None = None
@@ -65,10 +67,8 @@ class Observation:
     connections: Mapping[str, Sequence[Connection]]
     #: When a kept-alive connection broke.
     broken_ns: Sequence[int] = ()
-    #: Clients that did not get through before the flood.
-    clients_down: Sequence[str] = ()
     events: Sequence[LogEvent] = ()
-    timeline: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    timeline: dict[str, list[float | None]] = field(default_factory=dict)
     cpus: int = 2
     receiver_pinned: bool = True
 

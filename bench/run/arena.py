@@ -1,0 +1,66 @@
+"""The hosts that trials play on, and the generators: kept while the next trial needs the same."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from bench.flood.driver import FloodGenerator
+from bench.net.line import Line
+from bench.net.namespaces import Topology
+from bench.scenario.model import FloodScenario
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What hosts a scenario needs; alike scenarios share an arena."""
+
+    role: str
+    lines: tuple[tuple[str, Line], ...]
+
+    @classmethod
+    def by(cls, scenario: FloodScenario) -> Self:
+        """Return what a scenario needs."""
+        lines = tuple((client.name, Line(client.rtt_ms, client.loss)) for client in scenario.clients)
+        # A topology has a client; a scenario need not.
+        return cls(scenario.role, lines or (("client", Line()),))
+
+
+class Arena:
+    """A topology with as many generators as were asked for, while the ``with`` block lasts."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        cpus = sorted(os.sched_getaffinity(0))
+        self.cpus = len(cpus)
+        lines: Mapping[str, Line] = dict(wanted.lines)
+        self.topology = Topology(
+            clients=lines,
+            role="gateway" if wanted.role == "gateway" else "host",
+            receiver_cpu=cpus[0] if self.cpus > 1 else None,
+        )
+        self._generators: list[FloodGenerator] = []
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self._open.enter_context(self.topology)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def generators(self, count: int) -> list[FloodGenerator]:
+        """Return so many generators; new ones begin to compile, and are not waited for."""
+        while len(self._generators) < count:
+            generator = FloodGenerator.between(self.topology)
+            self._generators.append(self._open.enter_context(generator))
+        return self._generators[:count]

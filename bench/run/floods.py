@@ -1,0 +1,78 @@
+"""Starts a scenario's floods together and waits for their ends."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from bench.flood.plan import FloodReport
+from bench.flood.resolve import plan_of
+from bench.flood.tools import Flooder, flooder
+from bench.measure.observation import Flood
+from bench.run.arena import Arena
+from bench.scenario.model import FloodScenario, FloodSpec
+
+
+class Floods:
+    """All loads of one trial, while the ``with`` block lasts.
+
+    Raises UsageError for loads that make no sense, UnsupportedError for tools that are missing.
+    """
+
+    def __init__(self, scenario: FloodScenario, arena: Arena) -> None:
+        port, flood_s = scenario.server.port, scenario.flood_s
+        self._arena = arena
+        self._specs = scenario.floods
+        self._plans = [plan_of(spec, arena.topology, port, flood_s) for spec in self._specs]
+        self._senders: list[Flooder] = []
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        generators = iter(self._arena.generators(sum(spec.tool == "generator" for spec in self._specs)))
+        for spec in self._specs:
+            self._senders.append(next(generators) if spec.tool == "generator" else self._other(spec))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def _other(self, spec: FloodSpec) -> Flooder:
+        return self._open.enter_context(flooder(spec.tool, self._arena.topology))
+
+    def wait_until_ready(self) -> None:
+        """Wait until all may begin at once."""
+        for sender in self._senders:
+            sender.wait_until_ready()
+
+    def start(self) -> int:
+        """Begin; return when the first packet of the first flood left (CLOCK_MONOTONIC, ns)."""
+        began_s = time.monotonic()
+        firsts: list[int] = []
+        order = sorted(range(len(self._specs)), key=lambda index: self._specs[index].start_s)
+        for index in order:
+            pause_s = began_s + self._specs[index].start_s - time.monotonic()
+            threading.Event().wait(max(pause_s, 0.0))
+            firsts.append(self._senders[index].start(self._plans[index]).first_ns)
+        return min(firsts)
+
+    def finish(self) -> list[Flood]:
+        """Wait for the end of all; return what each did."""
+        reports = [sender.finish(plan) for sender, plan in zip(self._senders, self._plans, strict=True)]
+        return [
+            Flood(spec, plan, report)
+            for spec, plan, report in zip(self._specs, self._plans, reports, strict=True)
+        ]
+
+
+def span_ns(reports: Sequence[FloodReport]) -> tuple[int, int]:
+    """Return the first and the last moment at which any of them sent."""
+    return min(report.first_ns for report in reports), max(report.last_ns for report in reports)

@@ -1,0 +1,179 @@
+"""Plays whole scenarios: every cell in turn, again and again, and keeps each trial as it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.cost import ladder
+from bench.measure.trial_figures import broken_premises, facts_of, figures_of
+from bench.results.cells import cells_of, has_labels
+from bench.results.model import Result, ScenarioResult, Trial
+from bench.results.verdicts import judge
+from bench.run.arena import Arena, Wanted
+from bench.run.telling import line_of
+from bench.run.trial import FloodTrial
+from bench.scenario.load import Cell, Plan
+from bench.scenario.model import CostScenario, FloodScenario, Premise, Promise
+from synguard.errors import SynguardError, UnsupportedError, UsageError
+
+#: A trial whose premises did not hold is played again, at most so many times more.
+RETRIES = 2
+ENOUGH_CONNECTS = 1000
+
+Tell = Callable[[str], None]
+
+
+class Runner:
+    """Plays scenarios into one result.
+
+    Args:
+        result: what it adds to.
+        keep: called after each trial, to put the result on disk.
+        tell: called with each line of progress.
+
+    """
+
+    def __init__(self, result: Result, keep: Callable[[Result], None], tell: Tell) -> None:
+        self._result = result
+        self._keep = keep
+        self._tell = tell
+
+    def play(self, plan: Plan) -> ScenarioResult:
+        """Play one scenario to its end and judge its promises."""
+        began_s = time.monotonic()
+        done = _begun(plan)
+        self._result.scenarios.append(done)
+        self._tell(f"== {plan.name}: {plan.scenario.purpose}")
+        for trial in self._trials(plan):
+            done.trials.append(trial)
+            done.lasted_s = round(time.monotonic() - began_s, 1)
+            self._tell(line_of(trial))
+            self._keep(self._result)
+        _demand_connects(plan, done)
+        done.complete = True
+        done.verdicts = judge(_promises_of(plan), done.trials, quick=plan.quick)
+        for verdict in done.verdicts:
+            if verdict.held is not True:
+                self._tell(f"   BROKEN: {verdict.promise}: {verdict.observed}")
+        self._keep(self._result)
+        return done
+
+    def _trials(self, plan: Plan) -> Iterator[Trial]:
+        if isinstance(plan.scenario, CostScenario):
+            for cell in plan.cells:
+                assert isinstance(cell.scenario, CostScenario)  # noqa: S101 - cells are of their plan's kind
+                yield from ladder.play(cell.scenario, self._tell)
+            return
+        with contextlib.ExitStack() as stack:
+            stage = _Stage(stack)
+            for repetition in range(1, plan.scenario.repetitions + 1):
+                # Cells that need the same hosts follow one another; their order is kept otherwise.
+                for cell in sorted(plan.cells, key=lambda cell: repr(stage.wanted(cell))):
+                    yield from _until_valid(stage, cell, repetition)
+
+
+class _Stage:
+    """The arena of the trial that plays, rebuilt when the next one needs another."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self._arena: Arena | None = None
+
+    @staticmethod
+    def wanted(cell: Cell) -> Wanted:
+        """Return the hosts that a cell needs."""
+        assert isinstance(cell.scenario, FloodScenario)  # noqa: S101 - cells are of their plan's kind
+        return Wanted.by(cell.scenario)
+
+    def arena(self, cell: Cell) -> Arena:
+        """Return an arena that fits the cell."""
+        wanted = self.wanted(cell)
+        if self._arena is None or self._arena.wanted != wanted:
+            self._stack.close()
+            self._arena = self._stack.enter_context(Arena(wanted))
+        return self._arena
+
+
+def _until_valid(stage: _Stage, cell: Cell, repetition: int) -> Iterator[Trial]:
+    """Play a cell until its premises held, with so many retries; yield every trial."""
+    for _ in range(1 + RETRIES):
+        try:
+            trial = _play(stage, cell, repetition)
+        except UnsupportedError as error:
+            # What is missing now will be missing then.
+            yield _trial(cell, repetition, now(), 0.0, {"invalid_because": [str(error)]})
+            return
+        yield trial
+        if trial.valid:
+            return
+
+
+def _play(stage: _Stage, cell: Cell, repetition: int) -> Trial:
+    assert isinstance(cell.scenario, FloodScenario)  # noqa: S101 - see _Stage.wanted
+    began_s = time.monotonic()
+    started_at = now()
+    try:
+        with tempfile.TemporaryDirectory(prefix="synguard-bench-") as folder:
+            observed = FloodTrial(cell.scenario, stage.arena(cell), Path(folder)).play()
+        seen: dict[str, Any] = {
+            "invalid_because": list(broken_premises(observed)),
+            "figures": figures_of(observed),
+            "facts": facts_of(observed),
+            "timeline": observed.timeline,
+        }
+    except (UsageError, UnsupportedError):
+        raise
+    except SynguardError as error:
+        seen = {"invalid_because": [str(error)]}
+    return _trial(cell, repetition, started_at, round(time.monotonic() - began_s, 2), seen)
+
+
+def _trial(cell: Cell, repetition: int, started_at: str, lasted_s: float, seen: dict[str, Any]) -> Trial:
+    return Trial(labels=cell.labels, repetition=repetition, started_at=started_at, lasted_s=lasted_s, **seen)
+
+
+def now() -> str:
+    """Return the present moment as results write it."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _promises_of(plan: Plan) -> list[Promise]:
+    """Return the promises about cells that are played: the quick form leaves some out."""
+    return [
+        promise
+        for promise in plan.scenario.promises
+        if any(has_labels(cell.labels, promise.where) for cell in plan.cells)
+        and any(has_labels(cell.labels, promise.over) for cell in plan.cells)
+    ]
+
+
+def _begun(plan: Plan) -> ScenarioResult:
+    return ScenarioResult(
+        scenario=plan.name,
+        kind=plan.kind,
+        purpose=plan.scenario.purpose,
+        premises=[str(premise) for premise in plan.scenario.premises],
+        quick=plan.quick,
+        started_at=now(),
+        lasted_s=0.0,
+        complete=False,
+        trials=[],
+    )
+
+
+def _demand_connects(plan: Plan, done: ScenarioResult) -> None:
+    """Void the cells in which the good clients attempted too little to tell their success."""
+    if Premise.ENOUGH_CONNECTS not in plan.scenario.premises:
+        return
+    for cell in cells_of(done.trials):
+        connects = (cell.good_connections() or (0, 0))[1]
+        if connects < ENOUGH_CONNECTS:
+            why = f"{Premise.ENOUGH_CONNECTS}: {connects} connects over all repetitions are too few to tell"
+            for trial in cell.valid:
+                trial.invalid_because.append(why)

@@ -1,0 +1,42 @@
+"""Says in a line or two what was played, and why a run is no success."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from bench.results.cells import cells_of, name_of
+from bench.results.model import ScenarioResult, Trial
+
+_SHOWN = {
+    "offered_syn_per_s": "{:,.0f} SYN/s",
+    "good_success": "good {:.1%}",
+    "connect_p99_ms": "p99 {:.1f} ms",
+    "time_to_alert_ms": "alert {:,.0f} ms",
+    "time_to_act_ms": "act {:,.0f} ms",
+    "time_to_close_ms": "closed {:,.0f} ms after",
+    "receiver_ns_per_frame": "{:,.0f} ns/frame",
+    "ns_over_empty": "{:.0f} ns over empty",
+}
+
+
+def line_of(trial: Trial) -> str:
+    """Return a trial in one line."""
+    name = f"   {name_of(trial.labels)} #{trial.repetition}"
+    if not trial.valid:
+        return f"{name}: INVALID: {'; '.join(trial.invalid_because)}"
+    values = ((form, trial.figures.get(figure)) for figure, form in _SHOWN.items())
+    parts = [form.format(value) for form, value in values if value is not None]
+    said = trial.facts.get("class")
+    return " · ".join([name, *parts, *([said] if said else [])])
+
+
+def failures(results: Iterable[ScenarioResult]) -> Iterator[str]:
+    """Yield why a run is no success: promises that did not hold, and cells without a valid trial."""
+    for done in results:
+        for verdict in done.verdicts:
+            if verdict.held is not True:
+                yield f"{done.scenario}: {verdict.promise}: {verdict.observed}"
+        for cell in cells_of(done.trials):
+            if not cell.valid:
+                why = "; ".join(cell.invalid[-1].invalid_because)
+                yield f"{done.scenario}: no valid trial of {cell.name}: {why}"

@@ -1,0 +1,215 @@
+"""Plays one trial of a flood scenario: everything up, the floods, and all counters read in quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from bench.defences.follow import LogEvent
+from bench.defences.registry import Deployed, Target, deploy
+from bench.flood.resolve import source_of
+from bench.measure.alerts import stories
+from bench.measure.observation import Busy, Flood, Observation
+from bench.measure.usage import Mark, UsageMeter
+from bench.net.counters import read_wire
+from bench.net.namespaces import wait_until, write_sysctls
+from bench.peers.clients import GoodClient
+from bench.peers.servers import serve
+from bench.run.arena import Arena
+from bench.run.counters import Counters, counted, read_counters, read_in_quiet
+from bench.run.floods import Floods, span_ns
+from bench.run.timeline import Reading, Sampler
+from bench.scenario.model import ClientSpec, FloodScenario, Premise
+from synguard.errors import SynguardError
+from synguard.model import Listener
+
+_CLIENTS_TIMEOUT_S = 2.0
+#: tcp_max_syn_backlog stands so far above the queue, or the kernel would turn strangers away from three
+#: quarters of it on.
+_SYN_BACKLOG_FACTOR = 8
+_RECEIVER, _DETECTOR = "receiver", "detector"
+
+
+class FloodTrial:
+    """One trial.
+
+    Args:
+        scenario: one cell's.
+        arena: with the hosts that it needs.
+        folder: for the files of its servers and daemons.
+
+    """
+
+    def __init__(self, scenario: FloodScenario, arena: Arena, folder: Path) -> None:
+        self._scenario = scenario
+        self._arena = arena
+        self._topology = arena.topology
+        self._folder = folder
+        self._events: list[LogEvent] = []
+        self._deployed: Deployed
+        self._clients: dict[str, GoodClient] = {}
+
+    def play(self) -> Observation:
+        """Play it and return what was seen.
+
+        Raises UnsupportedError for what is missing here, SynguardError for what failed.
+        """
+        scenario = self._scenario
+        self._set_sysctls()
+        with contextlib.ExitStack() as stack:
+            floods = stack.enter_context(Floods(scenario, self._arena))
+            target = self._target()
+            self._deployed = stack.enter_context(deploy(scenario.defence, target))
+            stack.enter_context(serve(scenario.server, self._topology.server, target.addresses))
+            before = read_counters(self._topology, self._deployed)
+            for spec in scenario.clients:
+                self._clients[spec.name] = stack.enter_context(self._client(spec))
+            floods.wait_until_ready()
+            self._learn()
+            return self._flood(floods, before)
+
+    def _flood(self, floods: Floods, before: Counters) -> Observation:
+        scenario = self._scenario
+        with self._sampling() as sampler, self._metering() as meter:
+            began_ns, ended_ns, done, marks = self._send(floods, meter)
+        self._rest()
+        connections = {name: client.finish() for name, client in self._clients.items()}
+        after = read_in_quiet(self._topology, self._deployed)
+        everyone = (one for client in connections.values() for one in client)
+        return Observation(
+            scenario=scenario,
+            targets=frozenset(self._targets()),
+            expected_source=self._expected_source(),
+            innocent=frozenset(self._innocent()),
+            began_ns=began_ns,
+            ended_ns=ended_ns,
+            floods=done,
+            wire=after.wire - before.wire,
+            good_syns=self._good_syns(before, after),
+            counted=counted(self._deployed, before, after),
+            busy=self._busy(meter, *marks),
+            connections=connections,
+            broken_ns=[moment_ns for client in self._clients.values() for moment_ns in client.broken_ns],
+            events=tuple(self._events),
+            timeline=sampler.columns(began_ns, everyone) if sampler else {},
+            cpus=self._arena.cpus,
+            receiver_pinned=bool(self._topology.receiver_threads),
+        )
+
+    def _set_sysctls(self) -> None:
+        queue = self._scenario.server.queue_entries
+        values = {
+            "ipv4/tcp_syncookies": self._scenario.server.syncookies,
+            "core/somaxconn": queue,
+            "ipv4/tcp_max_syn_backlog": _SYN_BACKLOG_FACTOR * queue,
+        }
+        write_sysctls(self._topology.server.namespace, values)
+
+    def _target(self) -> Target:
+        topology, scenario = self._topology, self._scenario
+        return Target(
+            guarded=topology.guarded,
+            addresses=(str(topology.server.ipv4.ip), str(topology.server.ipv6.ip)),
+            port=scenario.server.port,
+            role=scenario.role,
+            folder=self._folder,
+            settings=scenario.settings,
+            heard=self._events.append,
+        )
+
+    def _client(self, spec: ClientSpec) -> GoodClient:
+        server = self._scenario.server
+        addresses = self._topology.server
+        address = addresses.ipv6.ip if spec.family == 6 else addresses.ipv4.ip
+        return GoodClient(self._topology.clients[spec.name], spec, str(address), server.port, server.kind)
+
+    def _learn(self) -> None:
+        """Let the good clients be alone for a while. Raises SynguardError when one is not served."""
+        if not self._scenario.learn_s:
+            return
+        threading.Event().wait(self._scenario.learn_s)
+        if Premise.CLIENTS_UP in self._scenario.premises:
+            for name, client in self._clients.items():
+                what = f"{Premise.CLIENTS_UP}: the good client {name!r}"
+                wait_until(partial(_is_served, client), what, _CLIENTS_TIMEOUT_S)
+
+    def _send(self, floods: Floods, meter: UsageMeter) -> tuple[int, int, list[Flood], tuple[Mark, Mark]]:
+        """Flood, or let the time of a flood pass; return its first and last moment, and the CPU time."""
+        if not self._scenario.floods:
+            began = meter.mark()
+            threading.Event().wait(self._scenario.flood_s)
+            ended = meter.mark()
+            return began.at_ns, ended.at_ns, [], (began, ended)
+        floods.start()
+        began = meter.mark()
+        done = floods.finish()
+        marks = began, meter.mark()
+        return *span_ns([flood.report for flood in done]), done, marks
+
+    def _busy(self, meter: UsageMeter, began: Mark, ended: Mark) -> Busy:
+        def spent_ns(group: str) -> int:
+            return ended.cpu_ns[group] - began.cpu_ns[group]
+
+        detects = self._deployed.detects
+        return Busy(
+            span_ns=ended.at_ns - began.at_ns,
+            receiver_cpu_ns=spent_ns(_RECEIVER) if self._topology.receiver_threads else None,
+            detector_cpu_ns=spent_ns(_DETECTOR) if detects else None,
+            detector_peak_rss_bytes=meter.peak_resident_bytes(_DETECTOR) if detects else None,
+        )
+
+    def _rest(self) -> None:
+        """Let the good clients go on alone, and wait until every alert has closed."""
+        threading.Event().wait(self._scenario.after_s)
+        # An alert that does not close in time is told by its missing figure.
+        with contextlib.suppress(SynguardError):
+            wait_until(self._all_closed, "every alert's end", self._scenario.close_timeout_s)
+
+    def _all_closed(self) -> bool:
+        return all(story.closed for story in stories(list(self._events)))
+
+    def _sampling(self) -> contextlib.AbstractContextManager[Sampler | None]:
+        return Sampler(self._sample) if self._scenario.timeline else contextlib.nullcontext()
+
+    def _sample(self) -> Reading:
+        return {
+            "received": read_wire(self._topology).received_frames,
+            "dropped": self._deployed.dropped_syns(),
+            "counted": self._deployed.counted_syns(),
+        }
+
+    def _metering(self) -> UsageMeter:
+        groups = {_DETECTOR: self._deployed.pids, _RECEIVER: self._topology.receiver_threads}
+        return UsageMeter(groups)
+
+    def _good_syns(self, before: Counters, after: Counters) -> int | None:
+        """Return how many SYNs of good clients came; None where some may be lost on their way."""
+        lossy = any(client.loss for client in self._scenario.clients)
+        if lossy or (after.wire - before.wire).other_dropped_frames:
+            return None
+        return after.good_syns - before.good_syns
+
+    def _targets(self) -> set[str]:
+        server = self._topology.server
+        addresses = (server.ipv4.ip, server.ipv6.ip)
+        ports = (self._scenario.server.port, 0)
+        return {str(Listener(address, port)) for address in addresses for port in ports}
+
+    def _innocent(self) -> Iterator[str]:
+        for client in self._topology.clients.values():
+            yield str(client.ipv4.network)
+            yield str(client.ipv6.network)
+
+    def _expected_source(self) -> str | None:
+        expected = self._scenario.expect
+        if expected is None or expected.source is None:
+            return None
+        family = min(flood.family for flood in self._scenario.floods)
+        return source_of(expected.source, family, self._topology)
+
+
+def _is_served(client: GoodClient) -> bool:
+    return client.succeeded > 0
