@@ -40,7 +40,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     relative: float | None
     #: How often chance alone parts such sets so far; null where the cell's repetitions are too few to say.
     chance: float | None
-    #: How far apart noise alone brings the medians in 99 of 100 cases; null where that is not known.
+    #: Where they are: how far noise alone parts the medians in 99 of 100 cases; null where nobody knows.
     noise: float | None
     #: Whether ``noise`` is a share of the median instead of the figure's unit.
     noise_is_share: bool
@@ -177,7 +177,7 @@ def _change(
         after=_side(after),
         relative=apart.relative,
         chance=apart.chance if apart.tellable else None,
-        noise=noise.limit(len(before), len(after)),
+        noise=None if apart.tellable else noise.limit(len(before), len(after)),
         noise_is_share=noise.relative,
     )
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentF
 
 from bench.report.drawing import COLOURS, Look, plain_numbers
 from bench.report.words import number, percent
-from bench.results.cells import CellTrials, cells_of, name_of
+from bench.results.cells import CellTrials, cells_of, name_of, telling_labels
 from bench.results.model import Label, ScenarioResult
 
 _COLUMNS = 3
@@ -23,7 +23,8 @@ def ladder_plot(scenario: ScenarioResult) -> Figure | None:
     cells = [cell for cell in cells_of(scenario.trials) if cell.values("ns_per_packet")]
     if not cells:
         return None
-    packets = list(dict.fromkeys(_packet(cell) for cell in cells))
+    titles = {cell.name: _title(cell, telling_labels(cells)) for cell in cells}
+    packets = list(dict.fromkeys(titles.values()))
     programs = list(dict.fromkeys(str(cell.labels.get("program", "")) for cell in cells))
     columns = min(_COLUMNS, len(packets))
     rows = -(-len(packets) // columns)
@@ -32,7 +33,7 @@ def ladder_plot(scenario: ScenarioResult) -> Figure | None:
     figure.suptitle(f"{scenario.scenario}: ns per packet (median, least to most)", x=0.02, ha="left")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
     for panel, packet in zip(panels, packets, strict=False):
-        _draw_packet(panel, [cell for cell in cells if _packet(cell) == packet], programs)
+        _draw_packet(panel, [cell for cell in cells if titles[cell.name] == packet], programs)
         panel.set_title(packet)
     for spare in list(panels)[len(packets) :]:
         spare.set_visible(False)
@@ -40,12 +41,9 @@ def ladder_plot(scenario: ScenarioResult) -> Figure | None:
     return figure
 
 
-def _packet(cell: CellTrials) -> str:
-    labels = {
-        label: value
-        for label, value in cell.labels.items()
-        if label not in ("program", "packet", "temperature")
-    }
+def _title(cell: CellTrials, telling: Sequence[str]) -> str:
+    shown = [label for label in telling if label not in ("program", "packet", "temperature")]
+    labels = {label: cell.labels.get(label) for label in shown}
     packet = str(cell.labels.get("packet", "packet"))
     return f"{packet}, {name_of(labels)}" if labels else packet
 
@@ -106,7 +104,8 @@ def defences_plot(scenario: ScenarioResult, looks: Mapping[str, Look]) -> Figure
         reach = [[share - interval.low], [interval.high - share]]
         axes.errorbar(share, height, xerr=reach, color=look.colour, marker=look.marker, capsize=3)
         axes.annotate(percent(share), (1.04, height), va="center", fontsize=9, annotation_clip=False)
-    axes.set_yticks(range(len(found)), [_name(cell) for cell, _ in found])
+    labels = telling_labels([cell for cell, _ in found])
+    axes.set_yticks(range(len(found)), [_name(cell, labels) for cell, _ in found])
     axes.set_ylim(len(found) - 0.5, -0.5)
     axes.set_xlim(-0.03, 1.03)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
@@ -115,5 +114,5 @@ def defences_plot(scenario: ScenarioResult, looks: Mapping[str, Look]) -> Figure
     return figure
 
 
-def _name(cell: CellTrials) -> str:
-    return ", ".join(str(value) for value in cell.labels.values()) or cell.name
+def _name(cell: CellTrials, labels: Sequence[str]) -> str:
+    return ", ".join(str(cell.labels[label]) for label in labels if label in cell.labels) or cell.name

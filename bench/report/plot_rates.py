@@ -49,7 +49,7 @@ def alert_plot(scenario: ScenarioResult, looks: Mapping[str, Look]) -> Figure | 
     figure, axes = _sheet(f"{scenario.scenario}: from the first flood packet to the alert")
     _draw_all(axes, lines, looks)
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 3.0, 5.0)))
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(plain_numbers))
     axes.set_ylabel("ms (bars: least to most)")
     _draw_missed(axes, scenario, looks)

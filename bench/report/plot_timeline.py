@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 
 from bench.report.drawing import COLOURS, GREY, with_gaps
 from bench.report.words import rate
-from bench.results.cells import cells_of
+from bench.results.cells import cells_of, name_of, telling_labels
 from bench.results.model import ScenarioResult, Trial
 
 #: More panels than these beside one another cannot be read.
@@ -34,8 +34,8 @@ _ROWS = (
         {
             "offered_per_s": ("offered", GREY, ":"),
             "received_per_s": ("received", COLOURS[6], "-"),
-            "counted_per_s": ("counted", COLOURS[4], "--"),
-            "dropped_per_s": ("dropped by the defence", COLOURS[0], "-"),
+            "counted_per_s": ("counted", COLOURS[4], "-."),
+            "dropped_per_s": ("dropped by the defence", COLOURS[0], "--"),
         },
     ),
     _Row(
@@ -49,9 +49,11 @@ _EVENTS = {"time_to_alert_ms": "alert", "time_to_act_ms": "block"}
 
 def timeline_plots(scenario: ScenarioResult) -> Iterator[Figure]:
     """Yield time lines of a scenario's cells side by side, each cell's by its first valid trial with one."""
+    cells = cells_of(scenario.trials)
+    labels = telling_labels(cells)
     shown = [
-        (cell.name, trial)
-        for cell in cells_of(scenario.trials)
+        (name_of({label: cell.labels.get(label) for label in labels}), trial)
+        for cell in cells
         if (trial := next((one for one in cell.valid if one.timeline.get("at_s")), None)) is not None
     ]
     for first in range(0, len(shown), _PANELS):
@@ -69,7 +71,7 @@ def _sheet(name: str, shown: Sequence[tuple[str, Trial]]) -> Figure:
         grid[place][0].set_ylabel(row.unit)
         _legend(grid[place])
     for panel, (title, trial) in zip(grid[0], shown, strict=True):
-        panel.set_title("\n".join((*textwrap.wrap(title, _TITLE_COLUMNS), _events(trial) or "no alert")))
+        panel.set_title("\n".join((*textwrap.wrap(title, _TITLE_COLUMNS), _events(trial))))
     for panel in grid[-1]:
         panel.set_xlabel("s after the first flood packet")
     return figure
@@ -111,7 +113,8 @@ def _draw(axes: Axes, trial: Trial, row: _Row) -> None:
 
 def _events(trial: Trial) -> str:
     told = ((label, trial.figures.get(figure)) for figure, label in _EVENTS.items())
-    return ", ".join(f"{label} at {at_ms:,.0f} ms" for label, at_ms in told if at_ms is not None)
+    events = ", ".join(f"{label} at {at_ms:,.0f} ms" for label, at_ms in told if at_ms is not None)
+    return events or ("no alert" if "time_to_alert_ms" in trial.figures else "")
 
 
 def _legend(panels: Sequence[Axes]) -> None:

@@ -87,6 +87,11 @@ def labels_in(cells: Sequence[CellTrials]) -> list[str]:
     return list(dict.fromkeys(label for cell in cells for label in cell.labels))
 
 
+def telling_labels(cells: Sequence[CellTrials]) -> list[str]:
+    """Return the labels that tell these cells apart; those that all have in common say nothing."""
+    return [label for label in labels_in(cells) if len({cell.labels.get(label) for cell in cells}) > 1]
+
+
 def has_labels(labels: Mapping[str, object], wanted: Mapping[str, object]) -> bool:
     """Tell whether a cell has all wanted labels; a list of values is satisfied by any of them."""
     return all(_matches(labels.get(label), value) for label, value in wanted.items())
