@@ -67,6 +67,8 @@ class Observation:
     connections: Mapping[str, Sequence[Connection]]
     #: When a kept-alive connection broke.
     broken_ns: Sequence[int] = ()
+    #: In words: attempts that good clients never began, frames that a delay line could not take.
+    hindered: Sequence[str] = ()
     events: Sequence[LogEvent] = ()
     timeline: dict[str, list[float | None]] = field(default_factory=dict)
     cpus: int = 2

@@ -48,13 +48,14 @@ def bottleneck(observed: Observation) -> str | None:
 def broken_premises(observed: Observation) -> Iterator[str]:
     """Yield in words which of the scenario's premises did not hold.
 
-    Whether the clients were up was seen before the flood, which would not have begun.
+    A client that is not served before the flood ends its trial there; here it is about those that were.
     """
     checks = {
         Premise.ACCOUNTED: _unaccounted,
         Premise.RATE_HELD: _rates_missed,
         Premise.ALL_RECEIVED: _frames_refused,
         Premise.RECEIVER_LIMITED: _receiver_idle,
+        Premise.CLIENTS_UP: lambda observed: iter(observed.hindered),
         Premise.TWO_CPUS: _cpus_shared,
     }
     for premise in observed.scenario.premises:

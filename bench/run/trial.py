@@ -51,6 +51,7 @@ class FloodTrial:
         self._events: list[LogEvent] = []
         self._deployed: Deployed
         self._clients: dict[str, GoodClient] = {}
+        self._overrun_before: dict[str, int] = {}
 
     def play(self) -> Observation:
         """Play it and return what was seen.
@@ -65,6 +66,8 @@ class FloodTrial:
             self._deployed = stack.enter_context(deploy(scenario.defence, target))
             stack.enter_context(serve(scenario.server, self._topology.server, target.addresses))
             before = read_counters(self._topology, self._deployed)
+            lines = self._topology.lines.items()
+            self._overrun_before = {name: line.read().overrun_frames for name, line in lines}
             for spec in scenario.clients:
                 self._clients[spec.name] = stack.enter_context(self._client(spec))
             floods.wait_until_ready()
@@ -93,6 +96,7 @@ class FloodTrial:
             busy=self._busy(meter, *marks),
             connections=connections,
             broken_ns=[moment_ns for client in self._clients.values() for moment_ns in client.broken_ns],
+            hindered=list(self._hindered()),
             events=tuple(self._events),
             timeline=sampler.columns(began_ns, everyone) if sampler else {},
             cpus=self._arena.cpus,
@@ -191,6 +195,15 @@ class FloodTrial:
         if lossy or (after.wire - before.wire).other_dropped_frames:
             return None
         return after.good_syns - before.good_syns
+
+    def _hindered(self) -> Iterator[str]:
+        """Yield what the bench itself kept from the good clients."""
+        for name, client in self._clients.items():
+            if client.skipped:
+                yield f"the good client {name!r} had no CPU for {client.skipped} of its attempts"
+        for name, line in self._topology.lines.items():
+            if overrun := line.read().overrun_frames - self._overrun_before[name]:
+                yield f"the line to {name!r} was overrun by {overrun} frames"
 
     def _targets(self) -> set[str]:
         server = self._topology.server

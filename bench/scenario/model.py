@@ -33,7 +33,7 @@ class Premise(StrEnum):
     ALL_RECEIVED = "all-received"
     #: The receiver was at its limit and the generator was not: frames were lost at its ring.
     RECEIVER_LIMITED = "receiver-limited"
-    #: Every good client got through before the flood.
+    #: Every good client was served before the flood, and the bench itself kept none from trying.
     CLIENTS_UP = "clients-up"
     #: The good clients attempted at least 1,000 connections during the flood, over all repetitions.
     ENOUGH_CONNECTS = "enough-connects"

@@ -103,6 +103,7 @@ def test_a_trial_in_which_all_agrees_is_a_result() -> None:
         ({"counted": Counted(detects=True, syns=2029)}, "accounted: 1 SYNs received were not counted"),
         ({"floods": (flood(asked_per_s=1100.0),)}, "rate-held: 2000 frames went out in 2.00 s where 2200"),
         ({"wire": WireReading(1990, 10, 2300, 0)}, "all-received: the receiver's full ring refused 10"),
+        ({"hindered": ("3 attempts skipped",)}, "clients-up: 3 attempts skipped"),
         ({"cpus": 1}, "two-cpus"),
         ({"receiver_pinned": False}, "two-cpus"),
         (
