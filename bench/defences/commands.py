@@ -10,7 +10,13 @@ from synguard.errors import SynguardError, UnsupportedError
 
 _TIMEOUT_S = 20.0
 #: The Debian package of each command.
-PACKAGES = {"nft": "nftables", "iptables": "iptables", "ip6tables": "iptables"}
+PACKAGES = {
+    "nft": "nftables",
+    "iptables": "iptables",
+    "ip6tables": "iptables",
+    "iptables-restore": "iptables",
+    "ip6tables-restore": "iptables",
+}
 
 
 def run_command(namespace: str, argv: Sequence[str], given: str = "", feature: str = "") -> str:

@@ -37,9 +37,9 @@ table inet $table {
 		iifname $interface tcp dport $port tcp flags & (fin | syn | rst | ack) == syn jump limit_source
 	}
 	chain limit_source {
-		update @ipv4_sources { ip saddr limit rate over $rate/second burst $burst packets } \\
+		update @ipv4_sources { ip saddr limit rate over $rate/second burst $burst packets } \
 			counter name dropped drop
-		update @ipv6_sources { ip6 saddr & ffff:ffff:ffff:ffff:: \\
+		update @ipv6_sources { ip6 saddr & ffff:ffff:ffff:ffff:: \
 			limit rate over $rate/second burst $burst packets } counter name dropped drop
 	}
 }
@@ -49,7 +49,7 @@ table inet $table {
 	counter dropped { }
 	chain syns {
 		type filter hook prerouting priority raw; policy accept;
-		iifname $interface tcp dport $port tcp flags & (fin | syn | rst | ack) == syn \\
+		iifname $interface tcp dport $port tcp flags & (fin | syn | rst | ack) == syn \
 			limit rate over $rate/second burst $burst packets counter name dropped drop
 	}
 }
@@ -108,19 +108,26 @@ def nft_limit_global(target: Target) -> Iterator[Deployed]:
         yield _NftLimit(target.guarded.namespace)
 
 
+_CHAIN = "bench_syns"
 #: ``-w``: wait for whoever else changes rules.
-_RAW = ("-w", "-t", "raw")
-
-
-def _hashlimit_rule(target: Target, source_bits: int) -> list[str]:
-    # Its table has no size or expiry of ours: what it then takes is what people have who copy the rule.
-    match = ("-i", target.guarded.interface, "-p", "tcp", "--dport", str(target.port), "--syn")
-    limit = (
-        *("-m", "hashlimit", "--hashlimit-name", f"bench{source_bits}", "--hashlimit-mode", "srcip"),
-        *("--hashlimit-srcmask", str(source_bits)),
-        *("--hashlimit-above", f"{SOURCE_SYN_PER_S}/second", "--hashlimit-burst", str(SOURCE_BURST_SYNS)),
-    )
-    return ["PREROUTING", *match, *limit, "-j", "DROP"]
+_RESTORE_OPTIONS = ("-w", "--noflush")
+_LIST_OPTIONS = ("-w", "-t", "raw", "-nvxL")
+_HASHLIMIT_FEATURE = "CONFIG_NETFILTER_XT_MATCH_HASHLIMIT"
+# Its table has no size or expiry of ours: what it takes by itself is what people have who copy the rule.
+_HASHLIMIT = Template("""*raw
+:$chain - [0:0]
+-A $chain -m hashlimit --hashlimit-name bench$bits --hashlimit-mode srcip --hashlimit-srcmask $bits \
+--hashlimit-above $rate/second --hashlimit-burst $burst -j DROP
+-A $chain -j RETURN
+-A $entrance
+COMMIT
+""")
+_NO_HASHLIMIT = Template("""*raw
+-D $entrance
+-F $chain
+-X $chain
+COMMIT
+""")
 
 
 class _Hashlimit(Deployed):
@@ -130,12 +137,16 @@ class _Hashlimit(Deployed):
         self._namespace = namespace
 
     def dropped_syns(self) -> int:
-        """Return how many SYNs of either IP version were above the limit."""
+        """Return how many SYNs of either IP version did not come out of the chain they went into.
+
+        The rule's own counter does not know of those that found its table full.
+        """
         dropped = 0
         for tool in ("iptables", "ip6tables"):
-            listing = run_command(self._namespace, [tool, *_RAW, "-nvxL", "PREROUTING"])
-            rows = [line.split() for line in listing.splitlines()]
-            dropped += sum(int(row[0]) for row in rows if row[2:3] == ["DROP"])
+            listing = run_command(self._namespace, [tool, *_LIST_OPTIONS])
+            rows = (line.split() for line in listing.splitlines())
+            packets = {row[2]: int(row[0]) for row in rows if row[2:3] in ([_CHAIN], ["RETURN"])}
+            dropped += packets[_CHAIN] - packets["RETURN"]
         return dropped
 
 
@@ -152,12 +163,19 @@ def iptables_hashlimit(target: Target) -> Iterator[Deployed]:
     """
     namespace = target.guarded.namespace
     before = _tables(namespace)
+    syns = f"-i {target.guarded.interface} -p tcp --dport {target.port} --syn"
+    words = {
+        "chain": _CHAIN,
+        "rate": SOURCE_SYN_PER_S,
+        "burst": SOURCE_BURST_SYNS,
+        "entrance": f"PREROUTING {syns} -j {_CHAIN}",
+    }
     with contextlib.ExitStack() as undo:
         undo.callback(_remove_new_tables, namespace, before)
-        for tool, source_bits in (("iptables", 32), ("ip6tables", _IPV6_PREFIX)):
-            rule = _hashlimit_rule(target, source_bits)
-            run_command(namespace, [tool, *_RAW, "-A", *rule], feature="CONFIG_NETFILTER_XT_MATCH_HASHLIMIT")
-            undo.callback(run_command, namespace, [tool, *_RAW, "-D", *rule])
+        for tool, bits in (("iptables-restore", 32), ("ip6tables-restore", _IPV6_PREFIX)):
+            argv = [tool, *_RESTORE_OPTIONS]
+            run_command(namespace, argv, _HASHLIMIT.substitute(words, bits=bits), _HASHLIMIT_FEATURE)
+            undo.callback(run_command, namespace, argv, _NO_HASHLIMIT.substitute(words))
         yield _Hashlimit(namespace)
 
 

@@ -69,8 +69,12 @@ class Deployed:
         """Return the kernel memory that its BPF maps are charged for; None where it has none."""
         return None
 
+    def losses(self) -> dict[str, int] | None:
+        """Return what it could not keep, by its own words."""
+        return None
+
     def lost_updates(self) -> int | None:
-        """Return how much its kernel part could not keep, by its own account."""
+        """Return how many updates of its tables it says it lost."""
         return None
 
 
@@ -126,8 +130,12 @@ class Joined(Deployed):
         """Return the kernel memory of all parts' BPF maps."""
         return _sum(part.map_bytes() for part in self._parts)
 
+    def losses(self) -> dict[str, int] | None:
+        """Return the losses of the one part that tells."""
+        return next((losses for part in self._parts if (losses := part.losses()) is not None), None)
+
     def lost_updates(self) -> int | None:
-        """Return what all parts together could not keep."""
+        """Return the lost updates of all parts."""
         return _sum(part.lost_updates() for part in self._parts)
 
 

@@ -33,9 +33,9 @@ table inet $table {
 	}
 	chain proxy {
 		type filter hook $hook priority filter; policy accept;
-		iifname $interface meta nfproto ipv4 tcp dport $port ct state invalid,untracked \\
+		iifname $interface meta nfproto ipv4 tcp dport $port ct state invalid,untracked \
 			synproxy mss 1460 wscale $wscale timestamp sack-perm
-		iifname $interface meta nfproto ipv6 tcp dport $port ct state invalid,untracked \\
+		iifname $interface meta nfproto ipv6 tcp dport $port ct state invalid,untracked \
 			synproxy mss 1440 wscale $wscale timestamp sack-perm
 		iifname $interface tcp dport $port ct state invalid drop
 	}
@@ -49,8 +49,10 @@ def _window_scale(namespace: str) -> int:
     The proxy announces one for it, and it must be the server's own. net/ipv4/tcp_output.c,
     tcp_select_initial_window(): the largest buffer allowed, as a power of two above 2^15.
     """
-    values = read_sysctls(namespace, "ipv4/tcp_rmem")
-    largest_bytes = int(values["ipv4/tcp_rmem"].split()[2])
+    of_tcp = read_sysctls(namespace, "ipv4/tcp_rmem")["ipv4/tcp_rmem"].split()
+    # The same for all namespaces, and older kernels show it in the first one alone.
+    of_all = Path("/proc/sys/net/core/rmem_max").read_text(encoding="ascii")
+    largest_bytes = max(int(of_tcp[2]), int(of_all))
     return min(max(largest_bytes.bit_length() - 1 - 15, 0), _WINDOW_SCALE_MAX)
 
 
