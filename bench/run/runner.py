@@ -25,6 +25,7 @@ from synguard.errors import SynguardError, UnsupportedError, UsageError
 #: A trial whose premises did not hold is played again, at most so many times more.
 RETRIES = 2
 ENOUGH_CONNECTS = 1000
+_KEEP_EVERY_S = 1.0
 
 Tell = Callable[[str], None]
 
@@ -43,6 +44,7 @@ class Runner:
         self._result = result
         self._keep = keep
         self._tell = tell
+        self._kept_s = -_KEEP_EVERY_S
 
     def play(self, plan: Plan) -> ScenarioResult:
         """Play one scenario to its end and judge its promises."""
@@ -50,10 +52,12 @@ class Runner:
         done = _begun(plan)
         self._result.scenarios.append(done)
         self._tell(f"== {plan.name}: {plan.scenario.purpose}")
-        for trial in self._trials(plan):
-            done.trials.append(trial)
-            done.lasted_s = round(time.monotonic() - began_s, 1)
-            self._tell(line_of(trial))
+        try:
+            for trial in self._trials(plan):
+                done.trials.append(trial)
+                done.lasted_s = round(time.monotonic() - began_s, 1)
+                self._keep_now_and_then()
+        finally:
             self._keep(self._result)
         _demand_connects(plan, done)
         done.complete = True
@@ -63,6 +67,13 @@ class Runner:
                 self._tell(f"   BROKEN: {verdict.promise}: {verdict.observed}")
         self._keep(self._result)
         return done
+
+    def _keep_now_and_then(self) -> None:
+        """Keep the result, but not hundreds of times a second: what measures packets has such trials."""
+        now_s = time.monotonic()
+        if now_s - self._kept_s >= _KEEP_EVERY_S:
+            self._keep(self._result)
+            self._kept_s = now_s
 
     def _trials(self, plan: Plan) -> Iterator[Trial]:
         if isinstance(plan.scenario, CostScenario):
@@ -75,7 +86,9 @@ class Runner:
             for repetition in range(1, plan.scenario.repetitions + 1):
                 # Cells that need the same hosts follow one another; their order is kept otherwise.
                 for cell in sorted(plan.cells, key=lambda cell: repr(stage.wanted(cell))):
-                    yield from _until_valid(stage, cell, repetition)
+                    for trial in _until_valid(stage, cell, repetition):
+                        self._tell(line_of(trial))
+                        yield trial
 
 
 class _Stage:
@@ -145,6 +158,8 @@ def now() -> str:
 
 def _promises_of(plan: Plan) -> list[Promise]:
     """Return the promises about cells that are played: the quick form leaves some out."""
+    if isinstance(plan.scenario, CostScenario):
+        return list(plan.scenario.promises)
     return [
         promise
         for promise in plan.scenario.promises

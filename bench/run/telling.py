@@ -15,7 +15,6 @@ _SHOWN = {
     "time_to_act_ms": "act {:,.0f} ms",
     "time_to_close_ms": "closed {:,.0f} ms after",
     "receiver_ns_per_frame": "{:,.0f} ns/frame",
-    "ns_over_empty": "{:.0f} ns over empty",
 }
 
 
