@@ -153,6 +153,7 @@ def test_broken_promises_and_other_words_are_told() -> None:
     )
     same = result(_promising(None, "spoofed"))
     assert not compare_results(same, same).verdicts
+    assert not compare_results(same, same).facts
 
 
 def test_the_text_says_what_and_how_sure() -> None:

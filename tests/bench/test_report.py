@@ -63,6 +63,7 @@ def test_an_invalid_trial_is_nowhere_else() -> None:
     )
     assert "777" not in text
     assert "555" not in text
+    assert "The generator's proof" not in text
     assert "distributed" not in text
     assert "No trial was valid" in text
     assert "What floods were called" not in text
@@ -83,6 +84,14 @@ def test_defences_stand_side_by_side() -> None:
     seen, cost = rows(card(*made), "cookies")
     assert seen == ["cookies", "3", "30.8 % [25.5 to 36.6]", "2.5 [2 to 3] (2 of 3)", "2 (1 of 3)"]
     assert cost == ["cookies", "3", "receiver", "1"]
+
+
+def test_a_cell_without_a_valid_trial_has_no_row() -> None:
+    """Beside cells that are results, one whose trials were all invalid is left out."""
+    good, bad = trial({"defence": "a"}, missed=0), trial({"defence": "b"}, invalid=["no"], missed=0)
+    [text] = scenario_tables(scenario([good, bad]))
+    assert rows(text, "a")
+    assert not rows(text, "b")
 
 
 def test_columns_that_nobody_filled_are_left_out() -> None:

@@ -126,13 +126,18 @@ def test_the_ladder_has_a_panel_for_each_packet() -> None:
     assert sum(bool(re.fullmatch(r"[\d.,]+", one)) for one in said) == 16
 
 
-def _timed(defence: str, timeline: dict[str, list[float | None]], **figures: float | None) -> Trial:
+def _timed(
+    defence: str,
+    timeline: dict[str, list[float | None]],
+    invalid: tuple[str, ...] = (),
+    **figures: float | None,
+) -> Trial:
     return Trial(
         labels={"defence": defence},
         repetition=1,
         started_at=STARTED_AT,
         lasted_s=1.0,
-        invalid_because=[],
+        invalid_because=list(invalid),
         figures=dict(figures),
         timeline=timeline,
     )
@@ -157,6 +162,14 @@ def test_whatever_columns_are_there_are_drawn() -> None:
     [figure] = timeline_plots(scenario([_timed("a", line, time_to_alert_ms=None), trial({"defence": "b"})]))
     assert [axes.get_ylabel() for axes in figure.axes] == ["retries/s"]
     assert "no alert" in texts(figure)[0]
+
+
+def test_an_invalid_time_line_is_not_drawn() -> None:
+    """A cell shows its first valid trial, and one without any is left out."""
+    line: dict[str, list[float | None]] = {"at_s": [0, 0.1], "received_per_s": [1, 2]}
+    made = [_timed("a", line, ("no",)), _timed("a", line), _timed("b", line, ("no",))]
+    [figure] = timeline_plots(scenario(made))
+    assert [axes.get_title().strip() for axes in figure.axes] == ["defence a"]
 
 
 def test_many_cells_are_several_sheets() -> None:

@@ -107,6 +107,20 @@ def test_a_ratio_is_over_the_cell_beside() -> None:
     assert judged(made[3:], "receiver_ns_per_frame", **ratio, at_most=2).held is None
 
 
+def test_the_only_such_cell_is_base_enough() -> None:
+    """A base that lacks the cell's other labels serves when it is the only one, not when there are two."""
+    made = [
+        *trials({"program": "full", "packet": "ack"}, ns_per_packet=[100]),
+        *trials({"program": "empty", "packet": "udp"}, ns_per_packet=[25]),
+    ]
+    ratio = {"where": {"program": "full"}, "over": {"program": "empty"}}
+    assert judged(made, "ns_per_packet", **ratio, at_most=4).held is True
+    two = [*made, *trials({"program": "empty", "packet": "syn"}, ns_per_packet=[25])]
+    verdict = judged(two, "ns_per_packet", **ratio, at_most=4)
+    assert verdict.held is None
+    assert verdict.observed == "no one cell where program empty to compare with"
+
+
 def test_a_ratio_over_nothing_tells_nothing() -> None:
     """A base of 0, without a value or without a valid trial leaves the promise open."""
     here = trials({"defence": "x"}, lost_updates=[5])
