@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, TCP
-from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
-from scapy.packet import Packet
 
 from bench.flood.driver import FloodGenerator
-from bench.flood.plan import FloodPlan, Shape
+from bench.flood.plan import Shape
+from bench.net.counters import read_wire
 from bench.net.enter import child_environment
 from bench.net.links import create_namespace, read_link, remove_namespace
-from bench.net.namespaces import SILENT_IPV4, SILENT_IPV6, Topology, remove_stale, run_in, wait_until
+from bench.net.namespaces import SILENT_IPV4, SILENT_IPV6, Topology, remove_stale, wait_until
 from synguard.errors import UsageError
+from tests.bench.flooding import capture_at_server, ip_of, plan_for, rebuilt
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
-_ETH_P_ALL = 3
-_PACKET_HOST = 0
-_SO_RCVBUFFORCE = 33
 _LINUX_OPTIONS = ["MSS", "SAckOK", "Timestamp", "NOP", "WScale"]
 
 #: Floods its own server for a minute, says who sends, and waits to be killed.
@@ -50,87 +45,17 @@ with Topology() as topology, FloodGenerator.between(topology) as generator:
 
 @pytest.fixture(scope="module")
 def topology() -> Iterator[Topology]:
-    """One set of hosts for all floods: none of them leaves anything there."""
-    with Topology() as built:
+    """One set of hosts for all floods, of which none leaves anything there; the receiver has its own CPU."""
+    with Topology(receiver_cpu=min(os.sched_getaffinity(0))) as built:
         yield built
 
 
 @pytest.fixture(scope="module")
 def generator(topology: Topology) -> Iterator[FloodGenerator]:
-    """Compile the in-kernel SYN generator, which sends from the attacker to the server."""
+    """Compile the in-kernel SYN generator, which floods the server in the attacker's name."""
     with FloodGenerator.between(topology) as generator:
         generator.wait_until_ready()
         yield generator
-
-
-def plan_for(*sources: str, **changes: Any) -> FloodPlan:
-    """Return a plan of 23 frames within a second from these sources to the server, with changes."""
-    fields: dict[str, Any] = {
-        "destination": "2001:2:0:1::1" if ":" in sources[0] else "198.18.0.1",
-        "destination_port": 4321,
-        "sources": sources,
-        "frames": 23,
-        "syn_per_s": 1000.0,
-        "duration_s": 1.0,
-    }
-    return FloodPlan(**fields | changes)
-
-
-class Capture:
-    """The frames that arrive at the server."""
-
-    def __init__(self, wire: socket.socket) -> None:
-        """Read from a packet socket that is open already."""
-        self._wire = wire
-
-    def frames(self, count: int) -> list[bytes]:
-        """Return the TCP segments that came, once there are ``count``."""
-        came: list[bytes] = []
-
-        def take() -> bool:
-            with suppress(BlockingIOError):
-                while True:
-                    frame, (_, _, kind, _, _) = self._wire.recvfrom(2048)
-                    # What the kernel sends, and neighbour discovery, is not the generator's.
-                    if kind == _PACKET_HOST and is_tcp(frame):
-                        came.append(frame)
-            return len(came) >= count
-
-        wait_until(take, f"{count} frames")
-        return came
-
-    def decoded(self, count: int) -> list[Packet]:
-        """Return the TCP segments that came, once there are ``count``, as scapy reads them."""
-        return [Ether(frame) for frame in self.frames(count)]
-
-
-def is_tcp(frame: bytes) -> bool:
-    """Tell whether a frame is IPv4 or IPv6 with TCP right behind it."""
-    return (frame[12:14], frame[23]) == (b"\x08\x00", 6) or (frame[12:14], frame[20]) == (b"\x86\xdd", 6)
-
-
-@contextmanager
-def capture_at_server(topology: Topology) -> Iterator[Capture]:
-    """Capture on the server's interface while the block lasts."""
-    wire = run_in(
-        topology.server, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
-    )
-    with wire:
-        wire.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
-        wire.bind((topology.server.interface, _ETH_P_ALL))
-        wire.setblocking(False)
-        yield Capture(wire)
-
-
-def rebuilt(frame: Packet) -> bytes:
-    """Return the frame's bytes with every checksum and length computed anew by scapy."""
-    copy = frame.copy()
-    if IP in copy:
-        del copy[IP].chksum, copy[IP].len
-    else:
-        del copy[IPv6].plen
-    del copy[TCP].chksum
-    return bytes(copy)
 
 
 @pytest.mark.parametrize("shape", list(Shape))
@@ -143,7 +68,7 @@ def test_every_frame_is_a_valid_syn(
         report = generator.flood(plan_for(source, shape=shape))
         frames = capture.decoded(23)
     assert report.frames == len(frames) == 23
-    assert {frame[IP if IP in frame else IPv6].src for frame in frames} == {source}
+    assert {ip_of(frame).src for frame in frames} == {source}
     assert {str(frame[TCP].flags) for frame in frames} == {"S"}
     assert {frame[TCP].dport for frame in frames} == {4321}
     options = _LINUX_OPTIONS if shape is Shape.LINUX else []
@@ -168,7 +93,7 @@ def test_random_sources_stay_within_their_prefix(
     with capture_at_server(topology) as capture:
         generator.flood(plan_for(*sources, frames=499))
         frames = capture.decoded(499)
-    seen = [ip_address(frame[IP if IP in frame else IPv6].src) for frame in frames]
+    seen = [ip_address(ip_of(frame).src) for frame in frames]
     assert len(seen) == 499
     assert len(set(seen)) > 150
     assert all(address in ip_network(within) for address in seen)
@@ -195,18 +120,81 @@ def test_recycled_frames_are_written_anew(topology: Topology, generator: FloodGe
     assert all(rebuilt(Ether(frame)) == frame for frame in frames[::17])
 
 
-@pytest.mark.parametrize("syn_per_s", [100.0, 1000.0, 20000.0])
+@pytest.mark.parametrize("syn_per_s", [1.5, 100.0, 20000.0])
 def test_the_rate_is_held(generator: FloodGenerator, syn_per_s: float) -> None:
     """A rate asked for is reached within 5 %, over all and by the first and last frame's times."""
     plan = plan_for(str(SILENT_IPV4), frames=None, syn_per_s=syn_per_s, duration_s=2.0)
     began_ns = time.monotonic_ns()
     report = generator.flood(plan)
     assert report.frames == 2 * syn_per_s
+    assert report.held(plan)
     assert report.syn_per_s == pytest.approx(syn_per_s, rel=0.05)
     assert began_ns < report.first_ns < began_ns + 1e9
     assert report.first_s == pytest.approx(
         time.time() - (time.monotonic_ns() - report.first_ns) / 1e9, abs=0.1
     )
+
+
+@pytest.mark.parametrize("syn_per_s", [100_000.0, 600_000.0])
+def test_a_fast_flood_is_exact(topology: Topology, generator: FloodGenerator, syn_per_s: float) -> None:
+    """Asleep or awake between its bursts, it sends no frame too many, and the wire agrees to the frame."""
+    before = read_wire(topology)
+    plan = plan_for(str(SILENT_IPV4), frames=60_011, syn_per_s=syn_per_s, acks_per_syn=1)
+    report = generator.flood(plan)
+    after = read_wire(topology) - before
+    assert (report.frames, report.syns, report.acks) == (60_011, 30_006, 30_005)
+    assert after.offered_frames + after.refused_frames == 60_011
+    # It may be held up here, but never hurries.
+    assert 0.1 * syn_per_s < report.syn_per_s < 1.3 * syn_per_s
+    assert report.busy is not None
+    assert 0 < report.busy < 1
+
+
+def test_a_pulse_pauses(topology: Topology, generator: FloodGenerator) -> None:
+    """A pulsing flood sends at its rate while it is on, and nothing while it is off."""
+    plan = plan_for(
+        str(SILENT_IPV4), frames=None, syn_per_s=500.0, duration_s=1.0, pattern="pulse", on_s=0.2, off_s=0.3
+    )
+    with capture_at_server(topology) as capture:
+        report = generator.flood(plan)
+        capture.frames(200)
+    times_s = [time_s - capture.times_s[0] for time_s in capture.times_s]
+    assert (report.syns, len(times_s)) == (200, 200)
+    assert sum(time_s < 0.3 for time_s in times_s) == 100
+    assert 0.499 < times_s[100] < 0.6
+
+
+def test_a_ramp_rises(topology: Topology, generator: FloodGenerator) -> None:
+    """A ramp's second half has three times the SYNs of its first, and all have half the rate's."""
+    plan = plan_for(str(SILENT_IPV4), frames=None, syn_per_s=1000.0, duration_s=1.0, pattern="ramp")
+    with capture_at_server(topology) as capture:
+        report = generator.flood(plan)
+        capture.frames(505)
+    early = sum(time_s < capture.times_s[0] + 0.5 for time_s in capture.times_s)
+    assert (report.syns, len(capture.times_s)) == (505, 505)
+    assert early == pytest.approx(0.25 * 505, rel=0.2)
+
+
+def test_a_pulse_without_a_rate_pauses_too(generator: FloodGenerator) -> None:
+    """As fast as it can for a tenth of a second, then nothing, is what it takes a tenth of the time for."""
+    plan = plan_for(
+        str(SILENT_IPV4), frames=None, syn_per_s=None, duration_s=0.5, pattern="pulse", on_s=0.1, off_s=1.0
+    )
+    report = generator.flood(plan)
+    assert report.syns > 10_000
+    assert report.span_s < 0.3
+
+
+def test_two_generators_send_at_once(topology: Topology, generator: FloodGenerator) -> None:
+    """A second generator on the same hosts neither waits for the first nor counts its frames."""
+    plan = plan_for(str(SILENT_IPV4), frames=None, syn_per_s=200.0, duration_s=1.0)
+    with FloodGenerator.between(topology) as other:
+        other.wait_until_ready()
+        generator.start(plan)
+        during = other.flood(plan_for(str(SILENT_IPV6)))
+        report = generator.finish(plan)
+    assert (during.frames, report.frames) == (23, 200)
+    assert report.first_ns < during.first_ns < report.last_ns
 
 
 def test_a_flood_can_be_stopped(generator: FloodGenerator) -> None:
@@ -239,6 +227,15 @@ def test_a_flood_ends_with_whoever_started_it() -> None:
         {"duration_s": 0.0},
         {"duration_s": 1e6},
         {"syn_per_s": 1e9},
+        {"syn_per_s": None, "pattern": "ramp"},
+        {"pattern": "pulse", "on_s": 0.0},
+        {"copies": 0},
+        {"copies": 1001},
+        {"acks_per_syn": 101},
+        {"vlans": (1, 2, 3)},
+        {"vlans": (4095,)},
+        {"destination_port": 0},
+        {"frames": 0},
         {"sources": ()},
         {"sources": ("2001:db8::1",)},
         {"sources": ("192.0.2.1", "198.51.100.0/24")},
