@@ -62,8 +62,12 @@ def datagram_socket(endpoint: Endpoint, address: str, port: int = 0) -> socket.s
     opened = call_in(endpoint.namespace, lambda: socket.socket(family, socket.SOCK_DGRAM))
     if family == socket.AF_INET6:
         opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
-    opened.bind((address, port))
     opened.settimeout(5.0)
+    try:
+        opened.bind((address, port))
+    except OSError:
+        opened.close()
+        raise
     return opened
 
 

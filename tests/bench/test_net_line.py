@@ -70,6 +70,8 @@ def test_a_round_trip_takes_as_long_as_asked(version: int) -> None:
             with datagram_socket(endpoint, address_of(endpoint, version)) as client:
                 quickest_ms = min(ping_ms(client, server) for _ in range(5))
             assert clients[name].rtt_ms <= quickest_ms < clients[name].rtt_ms + 10
+        for line in topology.lines.values():
+            assert 0 < line.read().latest_ms < 1000
 
 
 @pytest.mark.parametrize("loss", [0.05, 0.3])
