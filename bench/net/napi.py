@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.net.enter import NAMESPACES, call_in, mount_sysfs
 from bench.net.links import Endpoint
+from bench.net.promptness import ask_for_promptness
 from synguard.errors import UnsupportedError, UsageError
 
 #: All of them are children of kthreadd.
@@ -31,6 +32,7 @@ def give_thread(endpoint: Endpoint, cpu: int) -> tuple[int, ...]:
         raise UnsupportedError(f"{endpoint.interface} got no NAPI thread that can be seen from here")
     for pid in threads:
         os.sched_setaffinity(pid, {cpu})
+        ask_for_promptness(pid)
     return tuple(threads)
 
 
