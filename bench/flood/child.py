@@ -23,6 +23,7 @@ from bench.flood.sender import PROGRAM, Sender
 from bench.net import links
 from bench.net.enter import NAMESPACES, enter
 from bench.net.namespaces import created_by
+from bench.net.promptness import ask_for_promptness
 from bench.talk import Parent
 from synguard.errors import SynguardError, UsageError
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
@@ -94,6 +95,7 @@ def _resident(program: int) -> Iterator[None]:
 
 def _serve(errand: Errand, loaded: LoadedObject, interface_index: int, orders: Parent) -> None:
     os.sched_setaffinity(0, {errand.cpu})
+    ask_for_promptness(0)
     # It stands for the wire, which does not get slower when the machine has other things to do.
     os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     enter(errand.namespace)
