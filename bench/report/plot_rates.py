@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from bench.report.drawing import Look, legend_beside, plain_numbers, rate_axis
 from bench.results.cells import CellTrials, cells_of, name_of
@@ -51,6 +51,7 @@ def alert_plot(scenario: ScenarioResult, looks: Mapping[str, Look]) -> Figure | 
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(plain_numbers))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel("ms (bars: least to most)")
     _draw_missed(axes, scenario, looks)
     legend_beside(axes)

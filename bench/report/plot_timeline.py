@@ -69,6 +69,8 @@ def _sheet(name: str, shown: Sequence[tuple[str, Trial]]) -> Figure:
         for panel, (_, trial) in zip(grid[place], shown, strict=True):
             _draw(panel, trial, row)
         grid[place][0].set_ylabel(row.unit)
+        # Only when all is drawn: from then on the axis grows no more.
+        grid[place][0].set_ylim(bottom=0)
         _legend(grid[place])
     for panel, (title, trial) in zip(grid[0], shown, strict=True):
         panel.set_title("\n".join((*textwrap.wrap(title, _TITLE_COLUMNS), _events(trial))))
@@ -108,7 +110,6 @@ def _draw(axes: Axes, trial: Trial, row: _Row) -> None:
         if at_ms is not None:
             axes.axvline(at_ms / 1000, color=GREY, linewidth=1)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: rate(value)))
-    axes.set_ylim(bottom=0)
 
 
 def _events(trial: Trial) -> str:

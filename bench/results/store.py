@@ -19,9 +19,15 @@ class ResultFile:
         self.path = path
 
     def write(self, result: Result) -> None:
-        """Replace what was there. Raises SynguardError when it cannot be written."""
+        """Replace what was there.
+
+        Raises SynguardError when it cannot be written, and msgspec.ValidationError for what nobody could
+        read again, such as a figure that is no number: better at the first trial than after the last.
+        """
+        content = msgspec.json.encode(result) + b"\n"
+        msgspec.json.decode(content, type=Result)
         try:
-            self._replace(msgspec.json.encode(result) + b"\n")
+            self._replace(content)
         except OSError as error:
             raise SynguardError(f"cannot keep the result in {self.path}: {error.strerror}") from error
 

@@ -172,6 +172,14 @@ def test_an_invalid_time_line_is_not_drawn() -> None:
     assert [axes.get_title().strip() for axes in figure.axes] == ["defence a"]
 
 
+def test_the_tallest_line_fits() -> None:
+    """Panels of one row share an axis from 0 that holds the values of all of them."""
+    tops = {"a": 10.0, "b": 90.0, "c": 40.0}
+    made = [_timed(name, {"at_s": [0, 0.1], "received_per_s": [5, top]}) for name, top in tops.items()]
+    [figure] = timeline_plots(scenario(made))
+    assert all(axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 90 for axes in figure.axes)
+
+
 def test_many_cells_are_several_sheets() -> None:
     """Five time lines do not fit beside one another: the fifth is on a second sheet."""
     line: dict[str, list[float | None]] = {"at_s": [0, 0.1], "received_per_s": [1, 2]}

@@ -41,6 +41,14 @@ def test_a_failed_write_leaves_the_last_result(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == [file.path]
 
 
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    """A figure that is no number is refused as it is kept, not when somebody wants to read it."""
+    file = ResultFile(tmp_path / "result.json")
+    with pytest.raises(msgspec.ValidationError, match="got `bool`"):
+        file.write(result(scenario([trial(missed=True)])))
+    assert not file.path.exists()
+
+
 def test_the_file_is_for_everybody_to_read(tmp_path: Path) -> None:
     """A result that root's run wrote can be read without root."""
     file = ResultFile(tmp_path / "result.json")
