@@ -56,6 +56,12 @@ def shape_of(frame: Packet) -> tuple[object, ...]:
     )
 
 
+def ip_bytes(frame: Packet) -> int:
+    """Return how long its IP packet says to be."""
+    ip = ip_of(frame)
+    return int(ip.len if IP in frame else ip.plen + 40)
+
+
 def steps(frames: list[Packet]) -> set[int]:
     """Return by how much the source port grows from one frame to the next."""
     ports = [frame[TCP].sport for frame in frames]
@@ -134,7 +140,9 @@ def test_acks_follow_their_syn(
         assert len({(ip_of(frame).src, frame[TCP].sport, frame[TCP].dport) for frame in group}) == 1
         assert len({(frame[TCP].seq, frame[TCP].ack) for frame in group}) == 4
     assert len({frame[TCP].dport for frame in frames}) == 5
-    # A Linux ACK has timestamps alone, and the frame is as much shorter.
+    # A Linux ACK has timestamps alone, and the frame is as much shorter: nothing trails its IP packet.
+    assert all(len(frame) == 14 + len(ip_of(frame)) for frame in frames)
+    assert all(len(ip_of(frame)) == ip_bytes(frame) for frame in frames)
     lengths = {str(frame[TCP].flags): frame[TCP].dataofs * 4 for frame in frames}
     assert lengths == ({"S": 40, "A": 32} if shape is Shape.LINUX else {"S": 20, "A": 20})
 

@@ -13,10 +13,12 @@ from bench.flood.commands import command_of, sent_in, trafgen_config
 from bench.flood.layout import State, decode_state, encode_state, frame_bytes
 from bench.flood.plan import FloodPlan, FloodReport, Pattern, Shape
 from bench.flood.resolve import plan_of, source_of
+from bench.flood.sender import Sender
 from bench.net.line import Line
 from bench.net.namespaces import Topology
 from bench.scenario.model import FloodSpec
 from synguard.errors import UsageError
+from synguard.probe.compiler import LoadedObject
 from tests.bench.flooding import plan_for
 
 #: Never entered: it only tells who would be where.
@@ -126,6 +128,15 @@ def test_the_state_survives_the_way_to_the_kernel() -> None:
     state = State(**{name: number for number, name in enumerate(names, 1)})
     assert decode_state(encode_state(state)) == state
     assert (state.frames, state.distinct_syns) == (3, 4)
+
+
+def test_waiting_is_not_being_busy() -> None:
+    """What the program waited within its calls is no part of the time that sending took."""
+    sender = Sender(LoadedObject({}, {}), 1, ("02:00:00:00:00:01", "02:00:00:00:00:02"))
+    sender._state = State(syns=3, groups=3, first_ns=10**9, last_ns=2 * 10**9, idle_ns=3 * 10**8)
+    sender._spent_ns = 10**9
+    report = sender.report()
+    assert (report.frames, report.busy_ns, report.busy) == (3, 7 * 10**8, 0.7)
 
 
 @pytest.mark.parametrize(
