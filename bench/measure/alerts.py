@@ -93,10 +93,10 @@ def alert_figures(observed: Observation) -> dict[str, float | None]:
     }
     if expected is not None:
         seen_ns = right[0].raised.seen_ns if right else None
-        figures["missed"] = not right
+        figures["missed"] = float(not right)
         figures["time_to_alert_ms"] = None if seen_ns is None else _ms(seen_ns - observed.began_ns)
     if expected is not None and right:
-        figures["wrong_class"] = right[-1].alert_class != (expected.alert_class or expected.kind)
+        figures["wrong_class"] = float(right[-1].alert_class != (expected.alert_class or expected.kind))
     return figures
 
 

@@ -30,7 +30,7 @@ from typing import Any
 import msgspec
 
 from bench.results.model import Label
-from bench.scenario.model import Scenario
+from bench.scenario.model import FloodScenario, Scenario
 from synguard.errors import UsageError
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
@@ -147,8 +147,12 @@ def _unfold(raw: _Raw, dimensions: Iterable[Sequence[_Step]]) -> Iterator[Cell]:
         for _, _, changes in combination:
             for path, value in changes.items():
                 put(changed, path, value)
+        scenario: Scenario = msgspec.convert(changed, Scenario)
         labels = {label: value for label, value, _ in combination}
-        yield Cell(labels, msgspec.convert(changed, Scenario))
+        if isinstance(scenario, FloodScenario):
+            # Whoever reads a result wants to know it, swept over or not.
+            labels.setdefault("defence", scenario.defence)
+        yield Cell(labels, scenario)
 
 
 def put(tree: Any, path: str, value: Any) -> None:

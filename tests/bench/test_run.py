@@ -101,7 +101,7 @@ def test_a_rate_that_was_not_reached_is_no_result(tmp_path: Path) -> None:
     done, said = play(tmp_path, SMALL.replace("1000", "5_000_000"), exit_code=1)
     assert [trial.valid for trial in done.trials] == [False] * 3
     assert all("rate-held" in trial.invalid_because[0] for trial in done.trials)
-    assert "no valid trial of the only cell: rate-held" in said
+    assert "no valid trial of defence none: rate-held" in said
 
 
 def test_a_client_that_never_gets_through_is_no_result(tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ def plan_of(folder: Path, text: str, *, quick: bool = False) -> list[tuple[dict[
 
 
 def test_a_file_without_sweep_is_one_cell(tmp_path: Path) -> None:
-    """A scenario that varies nothing is played as it stands."""
+    """A scenario that varies nothing is played as it stands, and its defence is told all the same."""
     ((labels, scenario),) = plan_of(tmp_path, SMALL)
-    assert labels == {}
+    assert labels == {"defence": "none"}
     assert [flood.syn_per_s for flood in scenario.floods] == [10, 20]
 
 
@@ -69,10 +69,10 @@ set = { defence = "cookies", "server.syncookies" = 1 }
 """
     cells = plan_of(tmp_path, SMALL + more)
     assert [labels for labels, _ in cells] == [
-        {"family": 4, "case": "plain"},
-        {"family": 4, "case": "behind cookies"},
-        {"family": 6, "case": "plain"},
-        {"family": 6, "case": "behind cookies"},
+        {"family": 4, "case": "plain", "defence": "none"},
+        {"family": 4, "case": "behind cookies", "defence": "cookies"},
+        {"family": 6, "case": "plain", "defence": "none"},
+        {"family": 6, "case": "behind cookies", "defence": "cookies"},
     ]
     _, last = cells[-1]
     assert [(flood.family, flood.copies) for flood in last.floods] == [(6, 1), (6, 6)]
