@@ -141,7 +141,9 @@ def test_every_scenario_of_ours_can_be_played(name: str) -> None:
     for cell in plan.cells:
         for promise in cell.scenario.promises:
             assert promise.figure in FIGURES.keys() | FACTS
-            assert any(matches(promise, cell.labels) for cell in plan.cells), promise
+            # A ladder's cells are not known before it is climbed.
+            found = any(matches(promise, cell.labels) for cell in plan.cells)
+            assert found or plan.kind == "cost", promise
 
 
 def matches(promise: Promise, labels: dict[str, str | float | int | bool]) -> bool:
