@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from bench.defences.registry import DEFENCES, Target, chosen, deploy
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan, FloodReport
 from bench.net import links
+from bench.net.counters import tcp_counters
 from bench.net.enter import NAMESPACES, call_in
 from bench.net.namespaces import SILENT_IPV4, SILENT_IPV6, Topology, wait_until
 from bench.peers.clients import shake_hands
@@ -141,10 +143,16 @@ class Arena:
             heard=self.events.append,
         )
 
-    def shake_hands(self, count: int = 3) -> None:
-        """Make real handshakes with both of the server's addresses."""
+    def shake_hands(self) -> int:
+        """Make real handshakes with both of the server's addresses; return how many SYNs that took."""
+        before = self._client_syns()
         for address in self.target.addresses:
-            shake_hands(self.topology.client, address, PORT, count)
+            shake_hands(self.topology.client, address, PORT, 3)
+        return self._client_syns() - before
+
+    def _client_syns(self) -> int:
+        counters = tcp_counters(self.topology.client)
+        return counters["TcpActiveOpens"] + counters["TcpExtTCPSynRetrans"]
 
     def flood(self, version: int, *, syn_per_s: float | None = 20_000.0, **changes: object) -> FloodReport:
         """Flood the server's address of that version with 10,000 SYNs from one silent source."""
@@ -190,26 +198,37 @@ def _sysctls() -> dict[str, str]:
     return {name: (Path("/proc/sys/net") / name).read_text(encoding="ascii") for name in names}
 
 
-def _listen(topology: Topology) -> list[socket.socket]:
+@contextlib.contextmanager
+def _listening(topology: Topology) -> Iterator[None]:
+    """Listen on both of the server's addresses; what the block leaves half-open goes with it."""
     server = topology.server
     addresses = ((socket.AF_INET, str(server.ipv4.ip)), (socket.AF_INET6, str(server.ipv6.ip)))
 
     def listen() -> list[socket.socket]:
         return [socket.create_server((ip, PORT), family=family, backlog=4096) for family, ip in addresses]
 
-    return call_in(topology.server.namespace, listen)
+    listeners = call_in(server.namespace, listen)
+    try:
+        yield
+    finally:
+        for listener in listeners:
+            listener.close()
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """Server, client and generator, shared by the tests of this file."""
     sysctls = {"core/somaxconn": 4096, "ipv4/tcp_max_syn_backlog": 1 << 16, "ipv4/tcp_syncookies": 0}
     with Topology(sysctls) as topology, FloodGenerator.between(topology) as generator:
         generator.wait_until_ready()
-        listeners = _listen(topology)
         yield Arena(topology, generator, tmp_path_factory.mktemp("defence"))
-        for listener in listeners:
-            listener.close()
+
+
+@pytest.fixture
+def arena(built: Arena) -> Iterator[Arena]:
+    """Return them with fresh queues."""
+    with _listening(built.topology):
+        yield built
 
 
 @pytest.fixture
@@ -293,9 +312,8 @@ class TestInTheKernel:
     def test_synguard_counts_every_syn(self, arena: Arena) -> None:
         """Flood and handshakes together are what it says it counted; blocks, maps and process show, too."""
         with deploy("cookies+synguard-drop", arena.target) as deployed:
-            arena.shake_hands(5)
-            sent = arena.flood(4).syns + arena.flood(6).syns
-            assert deployed.counted_syns() == sent + 10
+            sent = arena.shake_hands() + arena.flood(4).syns + arena.flood(6).syns
+            assert deployed.counted_syns() == sent
             assert deployed.dropped_syns() == (deployed.totals() or {})["dropped_by_us"]
             assert 32 << 20 < (deployed.map_bytes() or 0) < 64 << 20
             assert deployed.lost_updates() is not None
@@ -324,10 +342,9 @@ class TestInTheKernel:
     def test_the_naive_detector_alerts_blocks_and_closes(self, arena: Arena, events: list[LogEvent]) -> None:
         """It raises an alert about one source's flood, drops its SYNs from then on, and closes the alert."""
         with deploy("naive-block", arena.target) as deployed:
-            arena.shake_hands()
-            sent = arena.flood(4, frames=None, duration_s=2.5).syns
+            sent = arena.shake_hands() + arena.flood(4, frames=None, duration_s=2.5).syns
             _expect(events, "alert.closed", 8.0)
-            assert deployed.counted_syns() == sent + 6
+            assert deployed.counted_syns() == sent
             assert 5_000 < (deployed.dropped_syns() or 0) < sent
             assert (deployed.map_bytes() or 0) > 128 << 20
         told = [event for event in events if event.name != "totals.told"]
@@ -366,10 +383,13 @@ class TestOnAGateway:
 
     def test_they_work_there_too(self, tmp_path: Path) -> None:
         """Handshakes pass through each, the proxy keeps a flood away, and cookies say why they cannot."""
-        with Topology(role="gateway") as topology, FloodGenerator.between(topology) as generator:
+        with (
+            Topology(role="gateway") as topology,
+            FloodGenerator.between(topology) as generator,
+            _listening(topology),
+        ):
             arena = Arena(topology, generator, tmp_path)
             generator.wait_until_ready()
-            listeners = _listen(topology)
             before = arena.traces()
             for names in ("nft-limit", "iptables-hashlimit", "nft-synproxy", "synguard-off"):
                 with deploy(names, arena.target) as deployed:
@@ -381,8 +401,6 @@ class TestOnAGateway:
                 assert arena.traces() == before
             with pytest.raises(UnsupportedError, match="gateway"), deploy("cookies", arena.target):
                 pass
-            for listener in listeners:
-                listener.close()
 
 
 def _expect(events: list[LogEvent], name: str, timeout_s: float) -> None:
