@@ -49,18 +49,19 @@ def is_right(story: AlertStory, observed: Observation) -> bool:
     fields = story.last.fields
     if expected is None or fields["kind"] != expected.kind or story.raised.seen_ns < observed.began_ns:
         return False
-    source = fields.get("source")
-    if observed.expected_source and source and not _overlap(source, observed.expected_source):
-        return False
-    if names_an_innocent(story, observed):
+    if names_somebody_else(story, observed):
         return False
     return fields.get("listener") is None or fields["listener"] in observed.targets
 
 
-def names_an_innocent(story: AlertStory, observed: Observation) -> bool:
-    """Tell whether an alert names a good client that nobody asked it to name."""
+def names_somebody_else(story: AlertStory, observed: Observation) -> bool:
+    """Tell whether an alert names a source that it should not: another than expected, or a good client."""
     source = story.last.fields.get("source")
-    return source is not None and is_innocent(source, observed)
+    if source is None:
+        return False
+    if observed.expected_source is not None:
+        return not _overlap(source, observed.expected_source)
+    return is_innocent(source, observed)
 
 
 def is_innocent(source: str, observed: Observation) -> bool:
@@ -95,8 +96,8 @@ def alert_figures(observed: Observation) -> dict[str, float | None]:
         seen_ns = right[0].raised.seen_ns if right else None
         figures["missed"] = float(not right)
         figures["time_to_alert_ms"] = None if seen_ns is None else _ms(seen_ns - observed.began_ns)
-    if expected is not None and right:
-        figures["wrong_class"] = float(right[-1].alert_class != (expected.alert_class or expected.kind))
+    if expected is not None and expected.alert_class is not None and right:
+        figures["wrong_class"] = float(right[-1].alert_class != expected.alert_class)
     return figures
 
 
@@ -107,7 +108,7 @@ def alert_facts(observed: Observation) -> dict[str, str | None]:
     right = [story for story in told if is_right(story, observed)]
     said = right[-1:] or told[-1:]
     return {
-        "expected_class": (expected.alert_class or expected.kind) if expected else SILENCE,
+        "expected_class": expected.alert_class if expected else SILENCE,
         "class": said[0].alert_class if said else SILENCE,
     }
 

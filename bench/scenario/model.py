@@ -107,8 +107,9 @@ class Expectation(Record, frozen=True, kw_only=True):
     """What a detector should say of the floods; a scenario without one expects silence."""
 
     kind: str
+    #: The class it should give in the end; where it is left out, any will do.
     alert_class: str | None = None
-    #: The source it should name, in the words of ``FloodSpec.sources``; none for a spoofed flood.
+    #: The source it should name, in the words of ``FloodSpec.sources``; where it is left out, no good client.
     source: str | None = None
 
 

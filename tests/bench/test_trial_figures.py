@@ -219,3 +219,22 @@ def test_time_to_close_needs_every_alert_closed() -> None:
         is None
     )
     assert figures_of(seen(events=(alert(), closed)))["time_to_close_ms"] is None
+
+
+def test_a_flood_in_a_good_clients_name_may_be_told_by_that_name() -> None:
+    """What claims to come from a good client is rightly told as such, if that is what was sent."""
+    told = alert(source="198.19.10.2")
+    assert figures_of(seen(events=(told,), expected_source="198.19.10.2"))["false_alarms"] == 0
+    anybody = scenario(expect=Expectation(kind="syn-flood"))
+    observed = seen(events=(told,), expected_source=None, scenario=anybody)
+    assert figures_of(observed)["false_alarms"] == 1
+
+
+def test_a_class_that_nobody_expects_is_not_judged() -> None:
+    """A scenario that is about something else takes any class for the right alert."""
+    observed = seen(
+        events=(alert(),), expected_source=None, scenario=scenario(expect=Expectation(kind="syn-flood"))
+    )
+    assert "wrong_class" not in figures_of(observed)
+    assert facts_of(observed)["expected_class"] is None
+    assert facts_of(observed)["class"] == "single-source"
