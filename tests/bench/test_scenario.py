@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.results.figures import FIGURES
+from bench.results.model import Label
 from bench.scenario.load import find, load, names
 from bench.scenario.model import FloodScenario, Promise
 from synguard.errors import UsageError
@@ -34,7 +35,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def plan_of(folder: Path, text: str, *, quick: bool = False) -> list[tuple[dict[str, object], FloodScenario]]:
+def plan_of(folder: Path, text: str, *, quick: bool = False) -> list[tuple[dict[str, Label], FloodScenario]]:
     """Return the labels and scenarios of a text's cells."""
     plan = load(write(folder, text), quick=quick)
     assert plan is not None
@@ -146,6 +147,6 @@ def test_every_scenario_of_ours_can_be_played(name: str) -> None:
             assert found or plan.kind == "cost", promise
 
 
-def matches(promise: Promise, labels: dict[str, str | float | int | bool]) -> bool:
+def matches(promise: Promise, labels: dict[str, Label]) -> bool:
     """Tell whether a cell is one of those that a promise is about."""
     return all(labels.get(name) == value for name, value in promise.where.items())

@@ -170,7 +170,7 @@ def test_the_right_alert_is_timed_and_no_other() -> None:
 
 def test_the_class_that_counts_is_the_last_one() -> None:
     """An alert that is refined is judged by what it came to be called."""
-    refined = event("alert.refined", 400, **alert(**{"class": "spoofed"}).fields)
+    refined = event("alert.refined", 400, **alert().fields | {"class": "spoofed"})
     figures = figures_of(seen(events=(alert(), refined)))
     assert figures["wrong_class"] == 1
     assert facts_of(seen(events=(alert(), refined))) == {
