@@ -33,7 +33,7 @@ from synguard.probe.syscall import BPF_F_TEST_XDP_LIVE_FRAMES, test_run
 PROGRAM = "send_syn"
 _FIRST = struct.pack("=I", 0)
 #: Up to this rate it sleeps between bursts: each tick's frames, or those of the longest tick that has so few.
-_SLEEPS_UP_TO_PER_S = 500_000
+_SLEEPS_UP_TO_PER_S = 400_000
 _TICK_S = (0.00025, 0.002)
 _TICK_FRAMES = 64
 #: What is sent at once after a delay; the receiver's ring has room for 256 frames.
