@@ -66,8 +66,7 @@ def run(scenarios: Sequence[str], quick: bool, file: Path | None, repetitions: i
     def tell(line: str) -> None:
         click.echo(f"{time.monotonic() - began_s:6.1f} s  {line}", err=True)
 
-    with exit_on_signals():
-        runner = Runner(result, kept.write, tell)
+    with exit_on_signals(), Runner(result, kept.write, tell) as runner:
         for plan in plans:
             runner.play(plan)
     tell(f"results are in {file}; `python -m bench report {file}` makes tables and plots of them")

@@ -14,6 +14,8 @@ from bench.net.line import Line
 from bench.net.namespaces import Topology
 from bench.scenario.model import FloodScenario
 
+ARENAS_MAX = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -64,3 +66,30 @@ class Arena:
             generator = FloodGenerator.between(self.topology)
             self._generators.append(self._open.enter_context(generator))
         return self._generators[:count]
+
+
+class Stage:
+    """The arenas that trials played on last: most scenarios want the same hosts and generator."""
+
+    def __init__(self) -> None:
+        self._arenas: dict[Wanted, Arena] = {}
+
+    def arena(self, wanted: Wanted) -> Arena:
+        """Return an arena with what is wanted; at most ``ARENAS_MAX`` are kept."""
+        arena = self._arenas.pop(wanted, None)
+        if arena is None:
+            while len(self._arenas) >= ARENAS_MAX:
+                self._close(next(iter(self._arenas)))
+            arena = Arena(wanted)
+            arena.__enter__()
+        # The one asked for last is the last to go.
+        self._arenas[wanted] = arena
+        return arena
+
+    def clear(self) -> None:
+        """Remove all arenas."""
+        for wanted in list(self._arenas):
+            self._close(wanted)
+
+    def _close(self, wanted: Wanted) -> None:
+        self._arenas.pop(wanted).__exit__(None, None, None)

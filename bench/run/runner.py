@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from bench.cost import ladder
 from bench.measure.trial_figures import broken_premises, facts_of, figures_of
 from bench.results.cells import cells_of, has_labels
 from bench.results.model import Result, ScenarioResult, Trial
 from bench.results.verdicts import judge
-from bench.run.arena import Arena, Wanted
+from bench.run.arena import Stage, Wanted
 from bench.run.telling import line_of
 from bench.run.trial import FloodTrial
 from bench.scenario.load import Cell, Plan
@@ -31,7 +31,7 @@ Tell = Callable[[str], None]
 
 
 class Runner:
-    """Plays scenarios into one result.
+    """Plays scenarios into one result, while the ``with`` block lasts.
 
     Args:
         result: what it adds to.
@@ -45,6 +45,18 @@ class Runner:
         self._keep = keep
         self._tell = tell
         self._kept_s = -_KEEP_EVERY_S
+        self._stage = Stage()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stage.clear()
 
     def play(self, plan: Plan) -> ScenarioResult:
         """Play one scenario to its end and judge its promises."""
@@ -81,39 +93,20 @@ class Runner:
                 assert isinstance(cell.scenario, CostScenario)  # noqa: S101 - cells are of their plan's kind
                 yield from ladder.play(cell.scenario, self._tell)
             return
-        with contextlib.ExitStack() as stack:
-            stage = _Stage(stack)
-            for repetition in range(1, plan.scenario.repetitions + 1):
-                # Cells that need the same hosts follow one another; their order is kept otherwise.
-                for cell in sorted(plan.cells, key=lambda cell: repr(stage.wanted(cell))):
-                    for trial in _until_valid(stage, cell, repetition):
-                        self._tell(line_of(trial))
-                        yield trial
+        for repetition in range(1, plan.scenario.repetitions + 1):
+            # Cells that need the same hosts follow one another; their order is kept otherwise.
+            for cell in sorted(plan.cells, key=lambda cell: repr(_wanted(cell))):
+                for trial in _until_valid(self._stage, cell, repetition):
+                    self._tell(line_of(trial))
+                    yield trial
 
 
-class _Stage:
-    """The arena of the trial that plays, rebuilt when the next one needs another."""
-
-    def __init__(self, stack: contextlib.ExitStack) -> None:
-        self._stack = stack
-        self._arena: Arena | None = None
-
-    @staticmethod
-    def wanted(cell: Cell) -> Wanted:
-        """Return the hosts that a cell needs."""
-        assert isinstance(cell.scenario, FloodScenario)  # noqa: S101 - cells are of their plan's kind
-        return Wanted.by(cell.scenario)
-
-    def arena(self, cell: Cell) -> Arena:
-        """Return an arena that fits the cell."""
-        wanted = self.wanted(cell)
-        if self._arena is None or self._arena.wanted != wanted:
-            self._stack.close()
-            self._arena = self._stack.enter_context(Arena(wanted))
-        return self._arena
+def _wanted(cell: Cell) -> Wanted:
+    assert isinstance(cell.scenario, FloodScenario)  # noqa: S101 - cells are of their plan's kind
+    return Wanted.by(cell.scenario)
 
 
-def _until_valid(stage: _Stage, cell: Cell, repetition: int) -> Iterator[Trial]:
+def _until_valid(stage: Stage, cell: Cell, repetition: int) -> Iterator[Trial]:
     """Play a cell until its premises held, with so many retries; yield every trial."""
     for _ in range(1 + RETRIES):
         try:
@@ -127,13 +120,14 @@ def _until_valid(stage: _Stage, cell: Cell, repetition: int) -> Iterator[Trial]:
             return
 
 
-def _play(stage: _Stage, cell: Cell, repetition: int) -> Trial:
-    assert isinstance(cell.scenario, FloodScenario)  # noqa: S101 - see _Stage.wanted
+def _play(stage: Stage, cell: Cell, repetition: int) -> Trial:
+    assert isinstance(cell.scenario, FloodScenario)  # noqa: S101 - see _wanted
     began_s = time.monotonic()
     started_at = now()
     try:
         with tempfile.TemporaryDirectory(prefix="synguard-bench-") as folder:
-            observed = FloodTrial(cell.scenario, stage.arena(cell), Path(folder)).play()
+            arena = stage.arena(Wanted.by(cell.scenario))
+            observed = FloodTrial(cell.scenario, arena, Path(folder)).play()
         seen: dict[str, Any] = {
             "invalid_because": list(broken_premises(observed)),
             "figures": figures_of(observed),
@@ -143,6 +137,8 @@ def _play(stage: _Stage, cell: Cell, repetition: int) -> Trial:
     except (UsageError, UnsupportedError):
         raise
     except SynguardError as error:
+        # Nobody knows what state this left the hosts and the generator in.
+        stage.clear()
         seen = {"invalid_because": [str(error)]}
     return _trial(cell, repetition, started_at, round(time.monotonic() - began_s, 2), seen)
 
