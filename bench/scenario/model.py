@@ -81,8 +81,8 @@ class FloodSpec(Record, frozen=True, kw_only=True):
 
     tool: Literal["generator", "hping3", "nmap", "trafgen"] = "generator"
     family: Family = 4
-    #: ``silent`` (an address that nobody owns), ``any`` (any unicast address), ``client:NAME`` (the address
-    #: of a good client), an address, several addresses, or one prefix.
+    #: ``silent`` (an address that nobody owns), ``any`` (any unicast address), ``attacker`` (the sending
+    #: host's own), ``client:NAME`` (the address of a good client), an address, several, or one prefix.
     sources: tuple[str, ...] = ("silent",)
     #: ``max`` sends as fast as the machine can.
     syn_per_s: Positive | Literal["max"] = 60_000.0
