@@ -28,7 +28,6 @@ from bench.talk import Parent
 from synguard.errors import SynguardError, UsageError
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
 
-_NICENESS = -20
 _CLONE_NEWNET = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -95,9 +94,8 @@ def _resident(program: int) -> Iterator[None]:
 
 def _serve(errand: Errand, loaded: LoadedObject, interface_index: int, orders: Parent) -> None:
     os.sched_setaffinity(0, {errand.cpu})
-    ask_for_promptness(0)
     # It stands for the wire, which does not get slower when the machine has other things to do.
-    os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+    ask_for_promptness(0)
     enter(errand.namespace)
     sender = Sender(loaded, interface_index, (errand.destination_mac, errand.source_mac))
     orders.say(Said("ready"))

@@ -14,7 +14,7 @@ from synguard.errors import SynguardError, UnsupportedError, UsageError
 
 _READY_TIMEOUT_S = 60.0
 _GRACE_S = 5.0
-_NOTHING_YET = FloodReport(frames=0, first_ns=0, last_ns=0, first_s=0.0)
+_NOTHING_YET = FloodReport(frames=0, first_ns=0, last_ns=0)
 _ERRORS = {error.exit_code: error for error in (SynguardError, UsageError, UnsupportedError)}
 
 
@@ -22,13 +22,12 @@ class FloodGenerator:
     """An in-kernel SYN generator that sends out of one interface, while the ``with`` block lasts.
 
     Compiled once, it sends any number of floods, one at a time. All of them end by themselves, and
-    with this process.
+    with this process. It sends on the last CPU that this process may use.
 
     Args:
         namespace: where the frames leave from, by ``interface``.
         interface: one of the bench's own; the far end of its veth takes the frames.
         macs: destination and source of the frames.
-        cpu: which it sends on; where none is named, the last one that this process may use.
 
     Raises:
         UsageError: an interface or namespace that the bench did not make.
@@ -37,27 +36,19 @@ class FloodGenerator:
 
     """
 
-    def __init__(
-        self,
-        namespace: str,
-        interface: str,
-        macs: tuple[str, str],
-        cpu: int | None = None,
-    ) -> None:
-        if cpu is None:
-            cpu = max(os.sched_getaffinity(0))
-        errand = Errand(namespace, interface, *macs, cpu)
+    def __init__(self, namespace: str, interface: str, macs: tuple[str, str]) -> None:
+        errand = Errand(namespace, interface, *macs, max(os.sched_getaffinity(0)))
         self._child = Child("bench.flood.child", errand, Said)
         self._ready = False
 
     @classmethod
-    def between(cls, topology: Topology, cpu: int | None = None) -> Self:
+    def between(cls, topology: Topology) -> Self:
         """Return the generator that floods a topology's guarded host in its attacker's name.
 
         It is the wire into that host: frames leave the switch's port for it, and no bridge carries them.
         """
         guarded = topology.guarded
-        return cls(topology.switch, guarded.port, (guarded.mac, topology.attacker.mac), cpu)
+        return cls(topology.switch, guarded.port, (guarded.mac, topology.attacker.mac))
 
     def __enter__(self) -> Self:
         """Start compiling; what goes wrong is raised by whatever needs it ready."""

@@ -176,8 +176,6 @@ class FloodReport(msgspec.Struct, frozen=True, kw_only=True):
     frames: int
     first_ns: int
     last_ns: int
-    #: Wall-clock time of the first frame, seconds since the epoch.
-    first_s: float
     #: Of the frames: SYNs with all their copies, those among them unlike the ones before, and ACKs.
     syns: int = 0
     distinct_syns: int = 0

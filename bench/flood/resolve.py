@@ -34,8 +34,6 @@ def source_of(word: str, family: Family, topology: Topology) -> str:
         return _ANY[family]
     if word == "attacker":
         return address_of(topology.attacker, family)
-    if word == "attacker":
-        return address_of(topology.attacker, family)
     if word.startswith(_OF_CLIENT):
         return address_of(_client(word.removeprefix(_OF_CLIENT), topology), family)
     try:

@@ -135,12 +135,10 @@ class Sender:
     def report(self) -> FloodReport:
         """Return what this flood has done so far."""
         state = self._state
-        now_s, now_ns = time.time(), time.monotonic_ns()
         return FloodReport(
             frames=state.frames,
             first_ns=state.first_ns,
             last_ns=state.last_ns,
-            first_s=now_s - (now_ns - state.first_ns) / 1e9,
             syns=state.syns,
             distinct_syns=state.distinct_syns,
             acks=state.acks,

@@ -20,7 +20,7 @@ from typing import Any, Protocol, Self
 from bench.flood.commands import PACKAGES, Tool, command_of, is_connect_scan, sent_in
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan, FloodReport
-from bench.net.counters import tcp_counters
+from bench.net.counters import syns_sent
 from bench.net.enter import enter
 from bench.net.links import Endpoint
 from bench.net.namespaces import Topology, start_in
@@ -63,19 +63,12 @@ class Flooder(Protocol):
         """End the flood now and return its report."""
 
 
-def flooder(tool: Tool | str, topology: Topology, cpu: int | None = None) -> Flooder:
-    """Return what ``FloodSpec.tool`` names: ``generator``, or one of the tools.
-
-    Args:
-        tool: by name.
-        topology: whose server it floods.
-        cpu: which it sends on; where none is named, the last one that this process may use.
-
-    """
+def flooder(tool: Tool | str, topology: Topology) -> Flooder:
+    """Return what ``FloodSpec.tool`` names, to flood the topology's server: a tool, or the generator."""
     for name in PACKAGES:
         if name == tool:
-            return ToolFlood(name, topology, cpu)
-    return FloodGenerator.between(topology, cpu)
+            return ToolFlood(name, topology)
+    return FloodGenerator.between(topology)
 
 
 class _Watch(threading.Thread):
@@ -124,22 +117,21 @@ class ToolFlood:
 
     Its reports' ``frames`` are those that the attacker's interface sent meanwhile, its ``syns`` what the
     tool says at its end, or for a connect scan the kernel. Times are those at which the interface's
-    counter was seen to move, after at most some milliseconds.
+    counter was seen to move, after at most some milliseconds. The tool sends on the last CPU that
+    this process may use.
 
     Args:
         tool: which.
         topology: whose attacker sends to whose guarded host.
-        cpu: which it sends on; where none is named, the last one that this process may use.
 
     Raises:
         UnsupportedError: the tool is not installed.
 
     """
 
-    def __init__(self, tool: Tool, topology: Topology, cpu: int | None = None) -> None:
+    def __init__(self, tool: Tool, topology: Topology) -> None:
         self._tool = tool
         self._topology = topology
-        self._cpu = max(os.sched_getaffinity(0)) if cpu is None else cpu
         self._process: subprocess.Popen[Any] | None = None
 
     def __enter__(self) -> Self:
@@ -173,7 +165,7 @@ class ToolFlood:
         bound_s = f"{plan.duration_s + (_START_S if plan.syn_per_s is None else _GRACE_S):.3f}"
         limits = ["timeout", "--signal=INT", f"--kill-after={_KILL_AFTER_S:g}", bound_s]
         # Of a connect scan, only the kernel knows how many SYNs it sent.
-        self._syns_before = self._kernel_syns() if is_connect_scan(self._tool, plan) else None
+        self._syns_before = syns_sent(attacker) if is_connect_scan(self._tool, plan) else None
         self._watch = _Watch(attacker)
         self._watch.start()
         self._watch.looking.wait()
@@ -181,7 +173,7 @@ class ToolFlood:
             self._process = start_in(
                 attacker, limits + command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
             )
-        os.sched_setaffinity(self._process.pid, {self._cpu})
+        os.sched_setaffinity(self._process.pid, {max(os.sched_getaffinity(0))})
         self._wait_for_first_frame(self._process)
         return self._report(self._watch.frames)
 
@@ -217,24 +209,18 @@ class ToolFlood:
         self._watch.end()
         sent = sent_in(self._tool, self._said())
         if self._syns_before is not None:
-            sent = self._kernel_syns() - self._syns_before
+            sent = syns_sent(self._topology.attacker) - self._syns_before
         return self._report(self._watch.frames if sent is None else sent)
-
-    def _kernel_syns(self) -> int:
-        counters = tcp_counters(self._topology.attacker)
-        return counters["TcpActiveOpens"] + counters["TcpExtTCPSynRetrans"]
 
     def _said(self) -> str:
         return self._output.read_text(encoding="utf-8", errors="replace").strip()
 
     def _report(self, syns: int) -> FloodReport:
         watch = self._watch
-        now_s, now_ns = time.time(), time.monotonic_ns()
         return FloodReport(
             frames=watch.frames,
             first_ns=watch.first_ns,
             last_ns=watch.last_ns,
-            first_s=now_s - (now_ns - watch.first_ns) / 1e9,
             syns=syns,
             distinct_syns=syns,
         )

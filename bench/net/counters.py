@@ -67,6 +67,12 @@ def tcp_counters(endpoint: Endpoint) -> dict[str, int]:
     return call_in(endpoint.namespace, lambda: dict(_tables()) | dict(_pairs()))
 
 
+def syns_sent(endpoint: Endpoint) -> int:
+    """Return how many SYNs a host's own kernel has sent, repeated ones included."""
+    counters = tcp_counters(endpoint)
+    return counters["TcpActiveOpens"] + counters["TcpExtTCPSynRetrans"]
+
+
 def _tables() -> Iterator[tuple[str, int]]:
     for name in ("snmp", "netstat"):
         lines = (_PROC_NET / name).read_text(encoding="ascii").splitlines()

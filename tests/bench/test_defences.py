@@ -23,7 +23,7 @@ from bench.defences.registry import DEFENCES, Target, chosen, deploy
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan, FloodReport
 from bench.net import links
-from bench.net.counters import tcp_counters
+from bench.net.counters import syns_sent
 from bench.net.enter import NAMESPACES, call_in
 from bench.net.namespaces import SILENT_IPV4, SILENT_IPV6, Topology, wait_until
 from bench.peers.clients import shake_hands
@@ -145,14 +145,10 @@ class Arena:
 
     def shake_hands(self) -> int:
         """Make real handshakes with both of the server's addresses; return how many SYNs that took."""
-        before = self._client_syns()
+        before = syns_sent(self.topology.client)
         for address in self.target.addresses:
             shake_hands(self.topology.client, address, PORT, 3)
-        return self._client_syns() - before
-
-    def _client_syns(self) -> int:
-        counters = tcp_counters(self.topology.client)
-        return counters["TcpActiveOpens"] + counters["TcpExtTCPSynRetrans"]
+        return syns_sent(self.topology.client) - before
 
     def flood(self, version: int, *, syn_per_s: float | None = 20_000.0, **changes: object) -> FloodReport:
         """Flood the server's address of that version with 10,000 SYNs from one silent source."""

@@ -130,9 +130,6 @@ def test_the_rate_is_held(generator: FloodGenerator, syn_per_s: float) -> None:
     assert report.held(plan)
     assert report.syn_per_s == pytest.approx(syn_per_s, rel=0.05)
     assert began_ns < report.first_ns < began_ns + 1e9
-    assert report.first_s == pytest.approx(
-        time.time() - (time.monotonic_ns() - report.first_ns) / 1e9, abs=0.1
-    )
 
 
 @pytest.mark.parametrize("syn_per_s", [100_000.0, 600_000.0])

@@ -28,7 +28,7 @@ TOPOLOGY = Topology(clients={"near": Line(), "far": Line()})
 def report_of(plan: FloodPlan, **changes: Any) -> FloodReport:
     """Return the report of a flood that kept its plan, with changes."""
     last_ns = 10**9 + round(plan.due_s(plan.expected_syns - 1) * 1e9)
-    fields = {"frames": plan.frame_limit, "first_ns": 10**9, "last_ns": last_ns, "first_s": 0.0}
+    fields = {"frames": plan.frame_limit, "first_ns": 10**9, "last_ns": last_ns}
     return FloodReport(**{**fields, "syns": plan.expected_syns, **changes})
 
 

@@ -44,7 +44,6 @@ def flood(syns: int = 2000, asked_per_s: float | None = 1000.0, acks: int = 0) -
         acks=acks,
         first_ns=BEGAN_NS,
         last_ns=ENDED_NS,
-        first_s=0.0,
         busy_ns=500 * MS,
     )
     return Flood(FloodSpec(), plan, report)
@@ -136,7 +135,10 @@ def test_which_frames_were_refused_is_unknown_when_acks_are_among_them() -> None
     """Nobody can say whether a refused frame was a SYN: the figure is null, not a guess."""
     observed = seen(floods=(flood(acks=10),), wire=WireReading(2000, 10, 2300, 0))
     assert figures_of(observed)["uncounted_syns"] is None
-    assert list(broken_premises(seen(scenario=scenario(premises=(Premise.ACCOUNTED,))))) == []
+    accounted = seen(
+        scenario=scenario(premises=(Premise.ACCOUNTED,)), floods=observed.floods, wire=observed.wire
+    )
+    assert list(broken_premises(accounted)) == []
 
 
 def test_a_flood_without_rate_is_limited_by_the_generator_unless_the_ring_was_full() -> None:
