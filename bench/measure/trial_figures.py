@@ -85,22 +85,26 @@ def _good(during: list[Connection]) -> Figures:
 def _load(observed: Observation) -> Figures:
     if not observed.floods:
         return {}
-    span_s = observed.span_s
+    # From the first SYN to the last, there are as many gaps as SYNs less one.
+    offered_per_s = sum(flood.report.syn_per_s for flood in observed.floods)
     refused = observed.wire.refused_frames
     asked = [flood.plan.syn_per_s for flood in observed.floods]
     busy_ns = [flood.report.busy_ns for flood in observed.floods]
     figures: Figures = {
         "asked_syn_per_s": None if None in asked else sum(rate for rate in asked if rate),
-        "offered_syn_per_s": observed.syns / span_s,
-        "received_syn_per_s": (observed.frames - refused) / observed.frames * observed.syns / span_s,
+        "offered_syn_per_s": offered_per_s,
+        "received_syn_per_s": (observed.frames - refused) / observed.frames * offered_per_s,
         "lost_at_ring": refused,
         "unaccounted_frames": unaccounted_frames(observed),
         "uncounted_syns": uncounted_syns(observed),
         "dropped_syns": observed.counted.dropped_syns,
-        "generator_busy": None if None in busy_ns else sum(ns for ns in busy_ns if ns) / 1e9 / span_s,
+        "generator_busy": None
+        if None in busy_ns
+        else sum(ns for ns in busy_ns if ns) / 1e9 / observed.span_s,
     }
     if observed.counted.syns is not None and observed.good_syns is not None:
-        figures["processed_syn_per_s"] = (observed.counted.syns - observed.good_syns) / span_s
+        counted = observed.counted.syns - observed.good_syns
+        figures["processed_syn_per_s"] = counted / observed.syns * offered_per_s
     return figures
 
 

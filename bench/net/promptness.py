@@ -1,9 +1,9 @@
-"""Asks the scheduler to let a thread run soon after it wakes, at the same share of the CPU.
+"""Lets a thread that stands in for an interrupt, or for the wire itself, run as soon as it wakes.
 
-A packet's interrupt does not wait for other processes' time slices; the thread that stands in for it would,
-and its ring of 256 frames is full after 5 ms of 50,000 frames a second. A short slice makes a thread's turn
-come early and end early (Linux 6.12 and newer; older kernels take no notice). Measured under two busy loops:
-a tenth of the frames lost that were lost without.
+A packet's interrupt waits for no process's time slice. The thread in its place would, and its ring of 256
+frames is full after 5 ms of 50,000 frames a second. So it goes before all others of the default policy, and
+its turn comes early and ends early by a short slice (Linux 6.12 and newer; older kernels take no notice of
+that). Measured beside other work, a seventh of the frames was lost at 300,000/s that was lost without.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import struct
 _SYSCALL_NUMBERS = {"x86_64": 314, "aarch64": 274, "riscv64": 274, "s390x": 345, "ppc64le": 355}
 #: The shortest that the kernel takes.
 _SLICE_NS = 100_000
+_NICENESS = -20
 #: ``struct sched_attr``: size, policy, flags, nice, priority, runtime, deadline, period.
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")
 
@@ -24,14 +25,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def ask_for_promptness(pid: int) -> None:
-    """Give a thread, by its pid (0: the caller), the default policy, nice value 0 and the shortest slice.
+    """Give a thread, by its pid (0: the caller), the default policy's first place and shortest slice.
 
-    Raises OSError when the kernel refuses. A machine whose system call is not known goes without.
+    Raises OSError when the kernel refuses. A machine whose system call is not known gets the place alone.
     """
     number = _SYSCALL_NUMBERS.get(platform.machine())
     if number is None:
+        os.setpriority(os.PRIO_PROCESS, pid, _NICENESS)
         return
-    attributes = _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, 0, 0, _SLICE_NS, 0, 0)
+    attributes = _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, _NICENESS, 0, _SLICE_NS, 0, 0)
     if _libc.syscall(number, pid, ctypes.create_string_buffer(attributes, _ATTRIBUTES.size), 0):
         code = ctypes.get_errno()
         raise OSError(code, f"sched_setattr: {os.strerror(code)}")

@@ -84,8 +84,9 @@ def test_a_trial_in_which_all_agrees_is_a_result() -> None:
     observed = seen()
     figures = figures_of(observed)
     assert list(broken_premises(observed)) == []
-    assert figures["offered_syn_per_s"] == figures["received_syn_per_s"] == 1000
-    assert figures["processed_syn_per_s"] == 1000
+    # 2,000 SYNs are 1,999 gaps, in two seconds.
+    assert figures["offered_syn_per_s"] == figures["received_syn_per_s"] == 999.5
+    assert figures["processed_syn_per_s"] == 999.5
     assert (figures["unaccounted_frames"], figures["uncounted_syns"]) == (0, 0)
     assert figures["receiver_ns_per_frame"] == 100_000
     assert (figures["receiver_busy"], figures["daemon_cpu"]) == (0.1, 0.02)
@@ -127,7 +128,7 @@ def test_refused_frames_are_named_and_the_receiver_blamed() -> None:
     observed = seen(wire=WireReading(1500, 500, 1530, 0), counted=Counted(detects=True, syns=1530))
     figures = figures_of(observed)
     assert (figures["unaccounted_frames"], figures["uncounted_syns"], figures["lost_at_ring"]) == (0, 0, 500)
-    assert (figures["offered_syn_per_s"], figures["received_syn_per_s"]) == (1000, 750)
+    assert (figures["offered_syn_per_s"], figures["received_syn_per_s"]) == (999.5, 0.75 * 999.5)
     assert facts_of(observed)["bottleneck"] == "receiver"
 
 
