@@ -65,18 +65,14 @@ class SynguardRuns(_Detector):
         """Return how many SYNs its blocks have dropped."""
         return self.totals()["dropped_by_us"]
 
-    def losses(self) -> dict[str, int]:
-        """Return the ``losses`` of its status."""
-        losses: dict[str, int] = self.guard.status()["losses"]
-        return losses
-
     def lost_updates(self) -> int:
         """Return the sum of its losses without ``sources_not_admitted``.
 
         Those are SYNs whose source is too new for a row of its own, which is no update gone wrong: their
         attempts count in the totals and at the listener. A spoofed flood is nearly all such.
         """
-        return sum(count for name, count in self.losses().items() if name != "sources_not_admitted")
+        losses: dict[str, int] = self.guard.status()["losses"]
+        return sum(count for name, count in losses.items() if name != "sources_not_admitted")
 
 
 @contextlib.contextmanager

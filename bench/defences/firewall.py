@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from string import Template
 
 from bench.defences.commands import run_command
@@ -80,32 +81,27 @@ class _NftLimit(Deployed):
 
 
 @contextlib.contextmanager
-def nft_limit(target: Target) -> Iterator[Deployed]:
-    """Drop the SYNs of every source above ``SOURCE_SYN_PER_S``."""
-    rules = _BY_SOURCE.substitute(
+def _limited(target: Target, rules: Template, syn_per_s: int, burst_syns: int) -> Iterator[Deployed]:
+    text = rules.substitute(
         table=TABLE,
         interface=target.guarded.interface,
         port=target.port,
         sources=SET_SOURCES,
-        rate=SOURCE_SYN_PER_S,
-        burst=SOURCE_BURST_SYNS,
+        rate=syn_per_s,
+        burst=burst_syns,
     )
-    with nft_table(target.guarded.namespace, rules, "CONFIG_NF_TABLES_INET and CONFIG_NFT_LIMIT"):
+    with nft_table(target.guarded.namespace, text, "CONFIG_NF_TABLES_INET and CONFIG_NFT_LIMIT"):
         yield _NftLimit(target.guarded.namespace)
 
 
-@contextlib.contextmanager
-def nft_limit_global(target: Target) -> Iterator[Deployed]:
-    """Drop the SYNs of everybody together above ``GLOBAL_SYN_PER_S``."""
-    rules = _GLOBAL.substitute(
-        table=TABLE,
-        interface=target.guarded.interface,
-        port=target.port,
-        rate=GLOBAL_SYN_PER_S,
-        burst=GLOBAL_BURST_SYNS,
-    )
-    with nft_table(target.guarded.namespace, rules, "CONFIG_NF_TABLES_INET and CONFIG_NFT_LIMIT"):
-        yield _NftLimit(target.guarded.namespace)
+def nft_limit(target: Target) -> AbstractContextManager[Deployed]:
+    """Drop the SYNs of every source above ``SOURCE_SYN_PER_S``, while the ``with`` block lasts."""
+    return _limited(target, _BY_SOURCE, SOURCE_SYN_PER_S, SOURCE_BURST_SYNS)
+
+
+def nft_limit_global(target: Target) -> AbstractContextManager[Deployed]:
+    """Drop the SYNs of everybody together above ``GLOBAL_SYN_PER_S``, while the ``with`` block lasts."""
+    return _limited(target, _GLOBAL, GLOBAL_SYN_PER_S, GLOBAL_BURST_SYNS)
 
 
 _CHAIN = "bench_syns"

@@ -69,10 +69,6 @@ class Deployed:
         """Return the kernel memory that its BPF maps are charged for; None where it has none."""
         return None
 
-    def losses(self) -> dict[str, int] | None:
-        """Return what it could not keep, by its own words."""
-        return None
-
     def lost_updates(self) -> int | None:
         """Return how many updates of its tables it says it lost."""
         return None
@@ -89,10 +85,6 @@ class Defence:
     start: Callable[[Target], AbstractContextManager[Deployed]]
     #: Debian packages and kernel features without which it cannot be had.
     needs: tuple[str, ...] = ()
-    #: Whether it raises alerts.
-    detects: bool = False
-    #: Whether it does anything about a flood.
-    responds: bool = False
     #: Whether it takes the interface's place for an XDP program, of which there is one.
     takes_xdp: bool = False
 
@@ -129,10 +121,6 @@ class Joined(Deployed):
     def map_bytes(self) -> int | None:
         """Return the kernel memory of all parts' BPF maps."""
         return _sum(part.map_bytes() for part in self._parts)
-
-    def losses(self) -> dict[str, int] | None:
-        """Return the losses of the one part that tells."""
-        return next((losses for part in self._parts if (losses := part.losses()) is not None), None)
 
     def lost_updates(self) -> int | None:
         """Return the lost updates of all parts."""

@@ -24,8 +24,6 @@ __all__ = ["DEFENCES", "Defence", "Deployed", "Target", "chosen", "deploy"]
 
 _BCC = "python3-bpfcc"
 _NATIVE_XDP = "native XDP"
-
-
 _SYNGUARD = (_BCC, "XDP", "clsact")
 
 
@@ -41,7 +39,6 @@ _KINDS = (
         "An XDP program that drops every SYN to the port: what receiving alone costs.",
         sink,
         needs=(_BCC, _NATIVE_XDP),
-        responds=True,
         takes_xdp=True,
     ),
     Defence(
@@ -49,42 +46,36 @@ _KINDS = (
         "The server's own SYN cookies (tcp_syncookies=1), sent while a SYN queue is full.",
         cookies,
         needs=("CONFIG_SYN_COOKIES",),
-        responds=True,
     ),
     Defence(
         "nft-limit",
         f"nftables drops the SYNs of each source above {SOURCE_SYN_PER_S}/s.",
         nft_limit,
         needs=("nftables", "CONFIG_NF_TABLES_INET", "CONFIG_NFT_LIMIT"),
-        responds=True,
     ),
     Defence(
         "nft-limit-global",
         f"nftables drops the SYNs of everybody together above {GLOBAL_SYN_PER_S}/s.",
         nft_limit_global,
         needs=("nftables", "CONFIG_NF_TABLES_INET", "CONFIG_NFT_LIMIT"),
-        responds=True,
     ),
     Defence(
         "iptables-hashlimit",
         f"iptables' hashlimit drops the SYNs of each source above {SOURCE_SYN_PER_S}/s.",
         iptables_hashlimit,
         needs=("iptables", "nftables", "CONFIG_NETFILTER_XT_MATCH_HASHLIMIT"),
-        responds=True,
     ),
     Defence(
         "nft-synproxy",
         "nftables' SYNPROXY answers every SYN with a cookie and passes on who comes back.",
         nft_synproxy,
         needs=("nftables", "CONFIG_NFT_SYNPROXY", "CONFIG_NFT_CT"),
-        responds=True,
     ),
     Defence(
         "naive",
         "A bcc detector of the usual kind: an LRU entry per source and connection, polled by items().",
         partial(detectors.naive, block=False),
         needs=(_BCC, _NATIVE_XDP),
-        detects=True,
         takes_xdp=True,
     ),
     Defence(
@@ -92,8 +83,6 @@ _KINDS = (
         "The same, which drops everything from whom it alerts about, for good.",
         partial(detectors.naive, block=True),
         needs=(_BCC, _NATIVE_XDP),
-        detects=True,
-        responds=True,
         takes_xdp=True,
     ),
     Defence(
@@ -101,7 +90,6 @@ _KINDS = (
         "synguard detects and does nothing.",
         partial(detectors.synguard, respond="off"),
         needs=_SYNGUARD,
-        detects=True,
         takes_xdp=True,
     ),
     Defence(
@@ -109,7 +97,6 @@ _KINDS = (
         "synguard detects and says what it would have done: its default.",
         partial(detectors.synguard, respond="dry-run"),
         needs=_SYNGUARD,
-        detects=True,
         takes_xdp=True,
     ),
     Defence(
@@ -117,8 +104,6 @@ _KINDS = (
         "synguard responds, and drops only a source that is proven not to be spoofed.",
         partial(detectors.synguard, respond="enforce", drop="proven"),
         needs=_SYNGUARD,
-        detects=True,
-        responds=True,
         takes_xdp=True,
     ),
     Defence(
@@ -126,8 +111,6 @@ _KINDS = (
         "synguard responds, and drops any single source: for where spoofing is impossible.",
         partial(detectors.synguard, respond="enforce", drop="always"),
         needs=_SYNGUARD,
-        detects=True,
-        responds=True,
         takes_xdp=True,
     ),
 )

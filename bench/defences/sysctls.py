@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.defences.model import Deployed, Target
 from bench.net.enter import call_in
+from bench.net.namespaces import write_sysctls
 from synguard.errors import UnsupportedError
 
 _ROOT = Path("/proc/sys/net")
@@ -25,23 +26,15 @@ def read_sysctls(namespace: str, *paths: str) -> dict[str, str]:
     return call_in(namespace, read)
 
 
-def _write(namespace: str, values: Mapping[str, str]) -> None:
-    def write() -> None:
-        for path, value in values.items():
-            (_ROOT / path).write_text(value, encoding="ascii")
-
-    call_in(namespace, write)
-
-
 @contextlib.contextmanager
 def sysctls_set(namespace: str, values: Mapping[str, str]) -> Iterator[None]:
     """Set sysctls, and put back what was there before when the block ends."""
     before = read_sysctls(namespace, *values)
     try:
-        _write(namespace, values)
+        write_sysctls(namespace, values)
         yield
     finally:
-        _write(namespace, before)
+        write_sysctls(namespace, before)
 
 
 @contextlib.contextmanager

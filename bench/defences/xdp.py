@@ -4,27 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
-from bench.net.enter import call_in
-from bench.net.links import Endpoint
-from synguard.errors import UnsupportedError
-
-_UPDATE_IF_NOEXIST = 1 << 0
-_NATIVE = 1 << 2
-
-
-def _set(endpoint: Endpoint, program: int, flags: int) -> None:
-    def ask() -> None:
-        with IPRoute() as route:
-            attributes: list[tuple[str, Any]] = [("IFLA_XDP_FD", program), ("IFLA_XDP_FLAGS", flags)]
-            (index,) = route.link_lookup(ifname=endpoint.interface)
-            route.link("set", index=index, xdp={"attrs": attributes})
-
-    call_in(endpoint.namespace, ask)
+from bench.net.links import Endpoint, attach_xdp
+from synguard.errors import SynguardError, UnsupportedError
 
 
 @contextlib.contextmanager
@@ -34,11 +16,9 @@ def attached(endpoint: Endpoint, program: int) -> Iterator[None]:
     Raises UnsupportedError where the driver cannot, or where another program is.
     """
     try:
-        _set(endpoint, program, _NATIVE | _UPDATE_IF_NOEXIST)
-    except NetlinkError as error:
-        raise UnsupportedError(
-            f"{endpoint.interface} in {endpoint.namespace} takes no native XDP program: {error}"
-        ) from error
+        attach_xdp(endpoint.namespace, endpoint.interface, program, native=True)
+    except SynguardError as error:
+        raise UnsupportedError(f"{endpoint.interface} takes no native XDP program: {error}") from error
     try:
         yield
     finally:
@@ -47,4 +27,4 @@ def attached(endpoint: Endpoint, program: int) -> Iterator[None]:
 
 def detach(endpoint: Endpoint) -> None:
     """Take whatever native program is there off the endpoint's interface; none is as good."""
-    _set(endpoint, -1, _NATIVE)
+    attach_xdp(endpoint.namespace, endpoint.interface, -1, native=True)

@@ -73,7 +73,6 @@ class DelayLine:
 
     def __init__(self, line: Line, client: Endpoint, switch: str) -> None:
         line.check()
-        self.line = line
         self._ends = ((client.namespace, client.interface), (switch, client.port))
         span = Span(self._ends, round(line.rtt_ms / 2 * 1e6), line.loss)
         self._child = Child("bench.net.shuttle", span, Said)

@@ -239,15 +239,12 @@ def attach_xdp(namespace: str, interface: str, program: int, *, native: bool = F
 
 @dataclass(frozen=True, slots=True)
 class LinkReading:
-    """What the kernel says of one interface: identity, mark, and frames since it was made."""
+    """What the kernel says of one interface: index, mark, and frames since it was made."""
 
     index: int
-    mac: str
     alias: str
     up: bool
     received_frames: int
-    sent_frames: int
-    receive_dropped_frames: int
     send_dropped_frames: int
     xdp_attached: bool
 
@@ -258,12 +255,9 @@ def read_link(namespace: str, interface: str) -> LinkReading:
     frames = link.get("stats64")
     return LinkReading(
         link["index"],
-        link.get("address"),
         link.get("ifalias") or "",
         bool(link["flags"] & _IFF_UP),
         frames["rx_packets"],
-        frames["tx_packets"],
-        frames["rx_dropped"],
         frames["tx_dropped"],
         link.get_nested("IFLA_XDP", "IFLA_XDP_ATTACHED") is not None,
     )

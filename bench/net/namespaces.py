@@ -120,14 +120,12 @@ def namespaces_of(pid: int) -> list[str]:
     return sorted(entry.name for entry in NAMESPACES.iterdir() if created_by(entry.name) == pid)
 
 
-def remove_stale() -> list[str]:
-    """Remove the namespaces of processes that have died; return their names."""
+def remove_stale() -> None:
+    """Remove the namespaces of processes that have died."""
     if not NAMESPACES.is_dir():
-        return []
+        return
     pids = {pid for entry in NAMESPACES.iterdir() if (pid := created_by(entry.name)) is not None}
-    names = [name for pid in pids if not Path(f"/proc/{pid}").exists() for name in namespaces_of(pid)]
-    _remove(names)
-    return names
+    _remove([name for pid in pids if not Path(f"/proc/{pid}").exists() for name in namespaces_of(pid)])
 
 
 def _remove(names: Sequence[str]) -> None:
@@ -140,7 +138,7 @@ def _remove(names: Sequence[str]) -> None:
         links.remove_namespace(name)
 
 
-def write_sysctls(namespace: str, values: Mapping[str, int]) -> None:
+def write_sysctls(namespace: str, values: Mapping[str, int | str]) -> None:
     """Set sysctls, given by their path below /proc/sys/net, in a namespace."""
 
     def write() -> None:

@@ -17,7 +17,6 @@ from bench.flood.plan import Shape
 Family = Literal[4, 6]
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
-Ratio = Annotated[float, Meta(ge=0, le=1)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Word = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$")]
 
