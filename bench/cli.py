@@ -22,7 +22,7 @@ from bench.run.telling import failures
 from bench.scenario.load import Plan, find, load, names
 from bench.scenario.model import FloodScenario
 from synguard.cli.lazy import WordyGroup
-from synguard.cli.output import write
+from synguard.cli.output import table, write
 from synguard.errors import SynguardError, UnsupportedError, UsageError
 
 RESULTS = Path("bench-results")
@@ -35,13 +35,17 @@ def cli() -> None:
 
 @cli.command("list")
 def list_scenarios() -> None:
-    """List the scenarios with what each is for; ``q`` marks those that --quick plays too."""
-    for name in names():
-        plan = load(find(name), quick=False)
-        quick = load(find(name), quick=True)
-        assert plan is not None  # noqa: S101 - only a quick plan may be missing
-        write(f"{name:20} {'q' if quick else ' '} {plan.scenario.purpose}")
-        write(f"{'':22} premises: {', '.join(plan.scenario.premises) or 'none'}; {len(plan.cells)} cells")
+    """List the scenarios: what each is for, its premises, and whether --quick plays it too."""
+    headings = ("scenario", "quick", ">cells", "purpose", "premises")
+    write(table(headings, (_row(name) for name in names())))
+
+
+def _row(name: str) -> tuple[str, ...]:
+    plan = load(find(name), quick=False)
+    assert plan is not None  # noqa: S101 - only a quick plan may be missing
+    quick = "quick" if load(find(name), quick=True) else ""
+    premises = ", ".join(plan.scenario.premises)
+    return name, quick, str(len(plan.cells)), plan.scenario.purpose, premises
 
 
 @cli.command()
