@@ -17,14 +17,14 @@ from pathlib import Path
 import msgspec
 
 from bench.defences.guard import Guard, LogEvent, Setting, programs_held_by
+from bench.demo.chronicle import Chronicle
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import ANY_IPV4, FloodPlan, FloodReport
-from bench.measure.chronicle import Chronicle
 from bench.net import links
 from bench.net.enter import NAMESPACES
 from bench.net.namespaces import SILENT_IPV4, Topology, wait_until
 from bench.peers.clients import Connection, GoodClient
-from bench.peers.listener import listen
+from bench.peers.listener import echo
 from bench.scenario.model import ClientSpec
 from synguard.errors import SynguardError
 from synguard.probe.claim import CLAIMS
@@ -190,7 +190,7 @@ class Stage:
         """Run a fresh listener, and the good client that connects to it."""
         spec = ClientSpec(name="client", per_s=connects_per_s)
         with (
-            listen(self._topology.server, self._address, PORT, QUEUE_ENTRIES),
+            echo(self._topology.server, [self._address], PORT, QUEUE_ENTRIES),
             GoodClient(self._topology.client, spec, self._address, PORT) as client,
         ):
             yield client

@@ -92,53 +92,12 @@ def resident_bytes(pids: Iterable[int]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class CpuTimes:
-    """What one CPU did since it was booted, to the tick (10 ms): /proc/stat."""
-
-    busy_ns: int
-    #: The part of it in softirq, outside threads of its own.
-    softirq_ns: int
-    #: What the hypervisor gave to others meanwhile.
-    stolen_ns: int
-
-
-def cpu_times() -> dict[int, CpuTimes]:
-    """Return the times of every CPU that is online, by its number."""
-    times = {}
-    for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
-        name, *words = line.split()
-        if name.startswith("cpu") and name != "cpu":
-            user, nice, system, _, _, irq, softirq, stolen = (int(word) * _TICK_NS for word in words[:8])
-            busy_ns = user + nice + system + irq + softirq
-            times[int(name.removeprefix("cpu"))] = CpuTimes(busy_ns, softirq, stolen)
-    return times
-
-
-@dataclass(frozen=True, slots=True)
 class Mark:
     """One moment: CLOCK_MONOTONIC, and the readings of then."""
 
     at_ns: int
     #: By the groups' names.
     cpu_ns: dict[str, int]
-    cpus: dict[int, CpuTimes]
-
-    def busy(self, group: str, since: Mark) -> float:
-        """Return how much of one core a group used between two marks; above 1 where it used more."""
-        return (self.cpu_ns[group] - since.cpu_ns[group]) / (self.at_ns - since.at_ns)
-
-    def cpu_busy(self, cpu: int, since: Mark) -> float:
-        """Return which share of the time a CPU was busy, 0..1, softirq included."""
-        return (self.cpus[cpu].busy_ns - since.cpus[cpu].busy_ns) / (self.at_ns - since.at_ns)
-
-    def cpu_softirq(self, cpu: int, since: Mark) -> float:
-        """Return which share of the time a CPU was in softirq, 0..1."""
-        return (self.cpus[cpu].softirq_ns - since.cpus[cpu].softirq_ns) / (self.at_ns - since.at_ns)
-
-    def stolen(self, since: Mark) -> float:
-        """Return which share of all CPUs' time the hypervisor gave to others, 0..1."""
-        stolen_ns = sum(times.stolen_ns - since.cpus[cpu].stolen_ns for cpu, times in self.cpus.items())
-        return stolen_ns / len(self.cpus) / (self.at_ns - since.at_ns)
 
 
 class UsageMeter:
@@ -184,7 +143,7 @@ class UsageMeter:
     def mark(self) -> Mark:
         """Return the readings of now."""
         readings = {name: cpu_ns(pids) for name, pids in self._groups.items()}
-        return Mark(time.monotonic_ns(), readings, cpu_times())
+        return Mark(time.monotonic_ns(), readings)
 
     def peak_resident_bytes(self, group: str) -> int:
         """Return the most resident memory that a group was seen with since the block began."""

@@ -20,8 +20,6 @@ from bench.net.links import Endpoint
 from bench.peers.descriptors import allow_descriptors
 from bench.talk import Child, Parent
 
-#: Both queues of a listener are bounded by the smaller of this and the namespace's somaxconn.
-DEFAULT_QUEUE_ENTRIES = 4096
 _READY_TIMEOUT_S = 10.0
 _CHUNK_BYTES = 4096
 #: Connections taken off the accept queue at a stretch; between stretches those accepted are served.
@@ -35,6 +33,7 @@ class Listening(msgspec.Struct, frozen=True):
     namespace: str
     addresses: list[str]
     port: int
+    #: Both of its queues are bounded by the smaller of this and the namespace's somaxconn.
     queue_entries: int
 
 
@@ -100,13 +99,6 @@ def echo(endpoint: Endpoint, addresses: list[str], port: int, queue_entries: int
     with Child("bench.peers.listener", listening, bool) as child:
         child.hear(_READY_TIMEOUT_S)
         yield child.pid
-
-
-@contextlib.contextmanager
-def listen(endpoint: Endpoint, address: str, port: int, queue_entries: int) -> Iterator[None]:
-    """Echo on one address of the endpoint's while the ``with`` block lasts."""
-    with echo(endpoint, [address], port, queue_entries):
-        yield
 
 
 def main(argument: str) -> None:

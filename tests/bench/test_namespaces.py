@@ -14,7 +14,7 @@ from bench.defences.guard import Guard
 from bench.net.enter import child_environment
 from bench.net.namespaces import Topology, created_by, namespaces_of, run_in, start_in, write_sysctls
 from bench.peers.clients import shake_hands
-from bench.peers.listener import listen
+from bench.peers.listener import echo
 from synguard.errors import SynguardError
 
 pytestmark = [pytest.mark.root, pytest.mark.netns]
@@ -47,7 +47,7 @@ def start_builder() -> subprocess.Popen[str]:
 def test_client_reaches_a_real_server(topology: Topology, version: int) -> None:
     """The client's handshakes with the server's listener complete, over IPv4 and over IPv6."""
     interface = topology.server.ipv4 if version == 4 else topology.server.ipv6
-    with listen(topology.server, str(interface.ip), 8080, 128):
+    with echo(topology.server, [str(interface.ip)], 8080, 128):
         shake_hands(topology.client, str(interface.ip), 8080, 23)
 
 

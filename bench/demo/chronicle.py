@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from bench.defences.guard import LogEvent
+from bench.defences.follow import LogEvent
 from bench.flood.plan import FloodReport
+from bench.measure.alerts import AlertStory, stories
 
 
 class Chronicle:
@@ -16,49 +17,52 @@ class Chronicle:
         self._tell = tell
         self._first_ns = 0
         self._flooding = threading.Event()
-        self._raised: dict[int, LogEvent] = {}
-        self._closed: dict[int, LogEvent] = {}
-        self._blocked: list[LogEvent] = []
+        self._events: list[LogEvent] = []
 
     @property
     def has_alerts(self) -> bool:
         """Whether there was any alert so far."""
-        return bool(self._raised)
+        return bool(self._alerts)
 
     @property
     def all_closed(self) -> bool:
         """Whether there was an alert and none is open."""
-        return self.has_alerts and self._raised.keys() <= self._closed.keys()
+        return self.has_alerts and all(alert.closed for alert in self._alerts)
 
     @property
     def alert_class(self) -> str | None:
         """The first alert's class as it was raised."""
-        return str(self._first_alert.fields["class"]) if self._first_alert else None
+        return str(self._alerts[0].raised.fields["class"]) if self._alerts else None
 
     @property
     def time_to_alert_ms(self) -> float | None:
         """From the first packet until the log told of the first alert."""
-        return self._ms_since_first(self._first_alert) if self._first_alert else None
+        return self._ms_since_first(self._alerts[0].raised) if self._alerts else None
 
     @property
     def time_to_act_ms(self) -> float | None:
         """From the first packet until the log told of the first block."""
-        return self._ms_since_first(self._blocked[0]) if self._blocked else None
+        return self._ms_since_first(self._blocks[0]) if self._blocks else None
 
     def time_to_close_ms(self, report: FloodReport) -> float | None:
         """From the flood's last packet until the log told that the last alert had closed."""
+        closed_ns = [alert.closed.seen_ns for alert in self._alerts if alert.closed]
         if not self.all_closed:
             return None
-        return round((max(event.seen_ns for event in self._closed.values()) - report.last_ns) / 1e6, 1)
+        return round((max(closed_ns) - report.last_ns) / 1e6, 1)
 
     @property
     def blocked(self) -> set[str]:
         """Whose SYNs were dropped."""
-        return {str(event.fields["target"]) for event in self._blocked}
+        return {str(event.fields["target"]) for event in self._blocks}
 
     @property
-    def _first_alert(self) -> LogEvent | None:
-        return next(iter(self._raised.values()), None)
+    def _alerts(self) -> list[AlertStory]:
+        return stories(list(self._events))
+
+    @property
+    def _blocks(self) -> list[LogEvent]:
+        return [event for event in self._events if event.name == "source.blocked"]
 
     def flood_began(self, first_ns: int) -> None:
         """Count times from this moment (CLOCK_MONOTONIC) on."""
@@ -68,20 +72,18 @@ class Chronicle:
 
     def heard(self, event: LogEvent) -> None:
         """Take in one event of the daemon's log."""
+        self._events.append(event)
         fields = event.fields
         match event.name:
             case "alert.raised":
-                self._raised[fields["alert_id"]] = event
                 what = f"alert {fields['alert_id']} raised, {fields['kind']} {fields['class']}"
                 self._tell(f"daemon: {self._when(event)}: {what}")
             case "alert.refined":
                 what = f"alert {fields['alert_id']} is now {fields['kind']} {fields['class']}"
                 self._tell(f"daemon: {self._when(event)}: {what}")
             case "source.blocked":
-                self._blocked.append(event)
                 self._tell(f"daemon: {self._when(event)}: SYNs from {fields['target']} are dropped")
             case "alert.closed":
-                self._closed[fields["alert_id"]] = event
                 self._tell(f"daemon: alert {fields['alert_id']} closed")
 
     def _when(self, event: LogEvent) -> str:
