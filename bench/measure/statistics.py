@@ -40,10 +40,6 @@ class Spread:
     median: float
     least: float
     most: float
-    #: Median absolute deviation from the median.
-    deviation: float
-    #: Where the true median is, with 95 % confidence; None for fewer than six values.
-    median_interval: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,31 +107,7 @@ def median(values: Sequence[float]) -> float:
 
 def spread(values: Sequence[float]) -> Spread:
     """Return how values lie. Raises ValueError without any."""
-    middle = median(values)
-    return Spread(
-        count=len(values),
-        median=middle,
-        least=min(values),
-        most=max(values),
-        deviation=median([abs(value - middle) for value in values]),
-        median_interval=median_interval(values),
-    )
-
-
-def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """Return where the true median is, by order statistics; None when there are too few values to say.
-
-    The true median lies outside of the k-th lowest and k-th highest value exactly when fewer than k values
-    fall on one side of it, which is a matter of tossing coins.
-    """
-    ordered = sorted(values)
-    outside, reach = 0.0, 0
-    while True:
-        outside += 2 * math.comb(len(ordered), reach) * 0.5 ** len(ordered)
-        if outside > 1 - confidence:
-            break
-        reach += 1
-    return Interval(ordered[reach - 1], ordered[-reach]) if reach else None
+    return Spread(count=len(values), median=median(values), least=min(values), most=max(values))
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
