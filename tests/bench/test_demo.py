@@ -15,6 +15,7 @@ import pytest
 
 from bench.demo.__main__ import broken_promises
 from bench.demo.phases import PhaseFigures
+from bench.measure.usage import children
 from bench.net.enter import child_environment
 from bench.net.namespaces import namespaces_of, remove_stale, wait_until
 from tests.unit.public import python_as_nobody
@@ -159,11 +160,11 @@ class TestInTheKernel:
 
     def test_killed_it_takes_its_processes_along(self, flooding: subprocess.Popen[str]) -> None:
         """Whatever the demo had started ends by itself when the demo is killed with kill -9."""
-        children = children_of(flooding.pid)
-        assert len(children) == 4  # generator, daemon, listener and good client
+        started = children(flooding.pid)
+        assert len(started) == 4  # generator, daemon, listener and good client
         flooding.kill()
         flooding.wait()
-        wait_until(lambda: not any(map(is_running, children)), "the end of its processes", 15)
+        wait_until(lambda: not any(map(is_running, started)), "the end of its processes", 15)
         remove_stale()
         assert namespaces_of(flooding.pid) == []
 
@@ -183,12 +184,6 @@ class TestInTheKernel:
         assert figures[2]["flood_packets_dropped"] > 100_000
         assert [phase["action"] for phase in figures if phase["phase"] != "single-source"] == [None] * 4
         assert "syn-flood spoofed" in output
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the processes that a process has started."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(number) for number in text.split()]
 
 
 def is_running(pid: int) -> bool:

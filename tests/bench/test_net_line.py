@@ -32,7 +32,6 @@ _SO_RCVBUFFORCE = 33
 _BUILD_AND_WAIT = """
 import sys
 from bench.net.line import Line
-from bench.net.links import Endpoint
 from bench.net.namespaces import Topology
 with Topology(clients={"far": Line(20.0, 0.05)}) as topology:
     print(topology.lines["far"].pid, flush=True)

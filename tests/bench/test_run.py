@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from bench.net.namespaces import namespaces_of
 from bench.results.model import Result, ScenarioResult
 from bench.results.store import read_result
 from bench.scenario.load import find, load, names
+from tests.unit.public import python_as_nobody
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
@@ -161,20 +161,8 @@ def test_an_interrupted_run_keeps_what_is_done(tmp_path: Path) -> None:
 
 def test_without_root_it_lists_but_does_not_run(tmp_path: Path) -> None:
     """Anybody may look at the scenarios; running one needs root, and says so with exit code 3."""
-    readable = Path(sys.executable).stat().st_mode & 0o001 and os.access("/", os.X_OK)
-    assert readable
-    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-    bench = [*nobody, sys.executable, "-m", "bench"]
-    listed = subprocess.run(
-        [*bench, "list"], env=child_environment(), capture_output=True, text=True, check=False
-    )
+    listed = python_as_nobody("-m", "bench", "list")
     assert "single-source" in listed.stdout
-    ran = subprocess.run(
-        [*bench, "run", "single-source", "--json", str(tmp_path / "no.json")],
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = python_as_nobody("-m", "bench", "run", "single-source", "--json", str(tmp_path / "no.json"))
     assert ran.returncode == 3
     assert "sudo" in ran.stderr
