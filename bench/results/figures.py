@@ -33,6 +33,10 @@ FIGURES: dict[str, Figure] = {
     "good_attempted": Figure("connections", None, "good clients' connections begun while it was flooded"),
     "good_succeeded": Figure("connections", "higher", "those that were served within 1.5 s"),
     "good_success": Figure("ratio", "higher", "succeeded over attempted", portable=True),
+    "exchanges_attempted": Figure(
+        "exchanges", None, "keep-alive clients' exchanges begun while it was flooded"
+    ),
+    "exchange_success": Figure("ratio", "higher", "share of them that was answered within 1.5 s"),
     "good_broken": Figure("connections", "lower", "kept-alive connections that broke", portable=True),
     "connect_p50_ms": Figure("ms", "lower", "median of the successful connects' times, SYN to established"),
     "connect_p99_ms": Figure("ms", "lower", "99th percentile of the same"),
@@ -41,6 +45,9 @@ FIGURES: dict[str, Figure] = {
     "received_syn_per_s": Figure("1/s", "higher", "those of them that the receiver took off its ring"),
     "processed_syn_per_s": Figure("1/s", "higher", "those of them that the detector counted"),
     "lost_at_ring": Figure("frames", "lower", "refused by the receiver's full ring"),
+    "good_frames_lost": Figure(
+        "frames", "lower", "good clients' frames lost before the detector: ring, queues"
+    ),
     "unaccounted_frames": Figure(
         "frames", "lower", "sent, and found nowhere (negative: found, never sent)", portable=True
     ),
@@ -51,6 +58,9 @@ FIGURES: dict[str, Figure] = {
     "generator_busy": Figure("ratio", None, "share of the flood that the generator's CPU spent on sending"),
     "receiver_busy": Figure("ratio", "lower", "share of the flood that the receiving thread was on its CPU"),
     "receiver_ns_per_frame": Figure("ns", "lower", "CPU time of the receiving thread over frames received"),
+    "receiver_capacity_per_s": Figure(
+        "1/s", "higher", "frames that a whole CPU would take: 1 s over their time"
+    ),
     "daemon_cpu": Figure("ratio", "lower", "of one core, by the detector's processes during the flood"),
     "daemon_rss_mib": Figure("MiB", "lower", "resident memory of the detector's processes, at its highest"),
     "map_bytes": Figure("bytes", "lower", "kernel memory that the detector's maps are charged for"),
