@@ -72,6 +72,8 @@ FIGURES: dict[str, Figure] = {
 #: What a trial says in words.
 FACTS: dict[str, str] = {
     "class": "class of the right listener's alert at its end, else of any alert; ``(none)`` without any",
-    "expected_class": "the class that it should have had, ``(none)`` where nothing should be said",
-    "bottleneck": "what limited the flood: ``receiver``, ``generator`` or ``nothing``",
+    "expected_class": "the class that it should have had, ``(none)`` where nothing should be said; null: not "
+    "judged",
+    "bottleneck": "what limited the flood: ``receiver``, ``ring`` (bursts that it could not hold while the "
+    "receiver had CPU time left), ``generator`` or ``nothing``",
 }

@@ -65,6 +65,8 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
     scenario: str
     kind: str
     purpose: str
+    #: The first 16 hex digits of the SHA-256 of all that the scenario asks for; empty where nobody knows.
+    settings: str = ""
     premises: list[str]
     quick: bool
     started_at: str
