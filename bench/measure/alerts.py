@@ -11,6 +11,8 @@ from bench.measure.observation import Observation
 
 #: What ``expected_class`` and ``class`` say where there should be, or was, no alert.
 SILENCE = "(none)"
+#: An alert so long after a flood's last packet has nothing to do with it any more.
+_LATE_NS = 3 * 10**9
 
 
 @dataclass(slots=True)
@@ -47,7 +49,9 @@ def is_right(story: AlertStory, observed: Observation) -> bool:
     """Tell whether an alert is about what was expected, whatever class it gave."""
     expected = observed.scenario.expect
     fields = story.last.fields
-    if expected is None or fields["kind"] != expected.kind or story.raised.seen_ns < observed.began_ns:
+    if expected is None or fields["kind"] != expected.kind:
+        return False
+    if not observed.began_ns <= story.raised.seen_ns <= observed.ended_ns + _LATE_NS:
         return False
     if names_somebody_else(story, observed):
         return False

@@ -60,8 +60,10 @@ class Observation:
     floods: Sequence[Flood]
     #: Over the whole trial, read while all was quiet before and after.
     wire: WireReading
-    #: SYNs that good clients sent over the whole trial, by their kernels; None where some may be lost.
-    good_syns: int | None
+    #: SYNs that good clients sent over the whole trial, by their kernels.
+    good_syns: int
+    #: Of all their frames, those that a lossy line, a full ring or a full queue took on the way.
+    good_frames_lost: int
     counted: Counted
     busy: Busy
     connections: Mapping[str, Sequence[Connection]]

@@ -59,6 +59,15 @@ def read_wire(topology: Topology) -> WireReading:
     )
 
 
+def lost_in_queues() -> int:
+    """Return how many frames the CPUs' receive queues have refused, on the whole machine.
+
+    Between hosts without NAPI every frame waits in such a queue, and a flood's answers may fill it.
+    """
+    lines = (_PROC_NET / "softnet_stat").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split()[1], 16) for line in lines)
+
+
 def tcp_counters(endpoint: Endpoint) -> dict[str, int]:
     """Return a host's counters of /proc/net/snmp, netstat and snmp6 by protocol and name, as nstat does.
 

@@ -30,15 +30,21 @@ FIGURES: dict[str, Figure] = {
     "wrong_class": Figure(
         "alerts", "lower", "1 when the right listener's alert had the wrong class at its end", portable=True
     ),
-    "good_attempted": Figure("connections", None, "good clients' connections begun while it was flooded"),
-    "good_succeeded": Figure("connections", "higher", "those that were served within 1.5 s"),
-    "good_success": Figure("ratio", "higher", "succeeded over attempted", portable=True),
-    "exchanges_attempted": Figure(
-        "exchanges", None, "keep-alive clients' exchanges begun while it was flooded"
+    "good_attempted": Figure(
+        "connections", None, "good clients' connections begun under the flood, 1.5 s or more before its end"
     ),
+    "good_succeeded": Figure(
+        "connections", "higher", "those established within 1.5 s and answered within another 1.5 s"
+    ),
+    "good_success": Figure("ratio", "higher", "succeeded over attempted", portable=True),
+    "exchanges_attempted": Figure("exchanges", None, "keep-alive clients' exchanges, begun in the same time"),
     "exchange_success": Figure("ratio", "higher", "share of them that was answered within 1.5 s"),
     "good_broken": Figure("connections", "lower", "kept-alive connections that broke", portable=True),
-    "connect_p50_ms": Figure("ms", "lower", "median of the successful connects' times, SYN to established"),
+    "connect_p50_ms": Figure(
+        "ms",
+        "lower",
+        "median of the successful connects' times, SYN to established, less the line's round trip",
+    ),
     "connect_p99_ms": Figure("ms", "lower", "99th percentile of the same"),
     "asked_syn_per_s": Figure("1/s", None, "the rate that was asked for; null for as fast as possible"),
     "offered_syn_per_s": Figure("1/s", None, "frames that the generator sent, over its time"),

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from bench.defences.registry import Deployed
 from bench.measure.observation import Counted
-from bench.net.counters import WireReading, read_wire, tcp_counters
-from bench.net.links import Endpoint
+from bench.net.counters import WireReading, lost_in_queues, read_wire, syns_sent
 from bench.net.namespaces import Topology
 
 _QUIET_TIMEOUT_S = 5.0
@@ -23,6 +22,8 @@ class Counters:
     wire: WireReading
     #: SYNs that the good clients' kernels sent.
     good_syns: int
+    #: Frames of anybody's but the generator's that were lost: in queues, at the full ring, by lines.
+    lost_frames: int
     counted_syns: int | None
     dropped_syns: int | None
 
@@ -34,9 +35,11 @@ class Counters:
 
 def read_counters(topology: Topology, deployed: Deployed) -> Counters:
     """Return all counters as they are now."""
+    wire = read_wire(topology)
     return Counters(
-        read_wire(topology),
-        sum(_syns_sent(client) for client in topology.clients.values()),
+        wire,
+        sum(syns_sent(client) for client in topology.clients.values()),
+        wire.other_dropped_frames + lost_in_queues() + _lost_on_lines(topology),
         deployed.counted_syns(),
         deployed.dropped_syns(),
     )
@@ -65,9 +68,14 @@ def counted(deployed: Deployed, before: Counters, after: Counters) -> Counted:
     )
 
 
-def _syns_sent(client: Endpoint) -> int:
-    counts = tcp_counters(client)
-    return counts["TcpActiveOpens"] + counts["TcpExtTCPSynRetrans"]
+def _lost_on_lines(topology: Topology) -> int:
+    ways = (
+        way
+        for line in topology.lines.values()
+        for reading in [line.read()]
+        for way in (reading.up, reading.down)
+    )
+    return sum(way.lost_frames + way.refused_frames for way in ways)
 
 
 def _difference(before: int | None, after: int | None) -> int | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from bench.cost import ladder
-from bench.measure.trial_figures import broken_premises, facts_of, figures_of
+from bench.folders import folder
+from bench.measure.premises import broken_premises, deserves_another_try
+from bench.measure.trial_figures import facts_of, figures_of
 from bench.results.cells import cells_of, has_labels
 from bench.results.model import Result, ScenarioResult, Trial
 from bench.results.verdicts import judge
@@ -20,7 +22,7 @@ from bench.run.telling import line_of
 from bench.run.trial import FloodTrial
 from bench.scenario.load import Cell, Plan
 from bench.scenario.model import CostScenario, FloodScenario, Premise, Promise
-from synguard.errors import SynguardError, UnsupportedError, UsageError
+from synguard.errors import SynguardError
 
 #: A trial whose premises did not hold is played again, at most so many times more.
 RETRIES = 2
@@ -70,8 +72,8 @@ class Runner:
                 done.lasted_s = round(time.monotonic() - began_s, 1)
                 self._keep_now_and_then()
         finally:
+            _demand_connects(plan, done)
             self._keep(self._result)
-        _demand_connects(plan, done)
         done.complete = True
         done.verdicts = judge(_promises_of(plan), done.trials, quick=plan.quick)
         for verdict in done.verdicts:
@@ -94,11 +96,18 @@ class Runner:
                 yield from ladder.play(cell.scenario, self._tell)
             return
         for repetition in range(1, plan.scenario.repetitions + 1):
-            # Cells that need the same hosts follow one another; their order is kept otherwise.
-            for cell in sorted(plan.cells, key=lambda cell: repr(_wanted(cell))):
+            for cell in _in_turn(plan.cells, repetition):
                 for trial in _until_valid(self._stage, cell, repetition):
                     self._tell(line_of(trial))
                     yield trial
+
+
+def _in_turn(cells: Sequence[Cell], repetition: int) -> list[Cell]:
+    """Return the cells in another order for each repetition; those that need the same hosts stay together."""
+    first = (repetition - 1) * max(len(cells) // 3, 1) % len(cells)
+    turned = [*cells[first:], *cells[:first]]
+    order = list(dict.fromkeys(_wanted(cell) for cell in turned))
+    return sorted(turned, key=lambda cell: order.index(_wanted(cell)))
 
 
 def _wanted(cell: Cell) -> Wanted:
@@ -107,16 +116,11 @@ def _wanted(cell: Cell) -> Wanted:
 
 
 def _until_valid(stage: Stage, cell: Cell, repetition: int) -> Iterator[Trial]:
-    """Play a cell until its premises held, with so many retries; yield every trial."""
+    """Play a cell until its premises held, as long as another try may help; yield every trial."""
     for _ in range(1 + RETRIES):
-        try:
-            trial = _play(stage, cell, repetition)
-        except UnsupportedError as error:
-            # What is missing now will be missing then.
-            yield _trial(cell, repetition, now(), 0.0, {"invalid_because": [str(error)]})
-            return
+        trial = _play(stage, cell, repetition)
         yield trial
-        if trial.valid:
+        if trial.valid or not deserves_another_try(trial.invalid_because):
             return
 
 
@@ -125,22 +129,31 @@ def _play(stage: Stage, cell: Cell, repetition: int) -> Trial:
     began_s = time.monotonic()
     started_at = now()
     try:
-        with tempfile.TemporaryDirectory(prefix="synguard-bench-") as folder:
+        with folder("bench") as files:
             arena = stage.arena(Wanted.by(cell.scenario))
-            observed = FloodTrial(cell.scenario, arena, Path(folder)).play()
+            observed = FloodTrial(cell.scenario, arena, files, repetition).play()
         seen: dict[str, Any] = {
             "invalid_because": list(broken_premises(observed)),
             "figures": figures_of(observed),
             "facts": facts_of(observed),
             "timeline": observed.timeline,
         }
-    except (UsageError, UnsupportedError):
-        raise
-    except SynguardError as error:
+    except Exception as error:  # noqa: BLE001 - an hour of other trials is not lost for one of them
         # Nobody knows what state this left the hosts and the generator in.
         stage.clear()
-        seen = {"invalid_because": [str(error)]}
+        seen = {"invalid_because": [_words_for(error)]}
     return _trial(cell, repetition, started_at, round(time.monotonic() - began_s, 2), seen)
+
+
+def _words_for(error: Exception) -> str:
+    if isinstance(error, SynguardError):
+        return str(error)
+    return "".join(traceback.format_exception_only(error)).strip() + _place_of(error)
+
+
+def _place_of(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f" ({Path(last.filename).name}:{last.lineno})"
 
 
 def _trial(cell: Cell, repetition: int, started_at: str, lasted_s: float, seen: dict[str, Any]) -> Trial:
@@ -154,7 +167,7 @@ def now() -> str:
 
 def _promises_of(plan: Plan) -> list[Promise]:
     """Return the promises about cells that are played: the quick form leaves some out."""
-    if isinstance(plan.scenario, CostScenario):
+    if isinstance(plan.scenario, CostScenario) or not plan.quick:
         return list(plan.scenario.promises)
     return [
         promise
@@ -174,6 +187,7 @@ def _begun(plan: Plan) -> ScenarioResult:
         started_at=now(),
         lasted_s=0.0,
         complete=False,
+        settings=plan.digest,
         trials=[],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from bench.measure.premises import deserves_another_try
 from bench.results.cells import cells_of, name_of
 from bench.results.model import ScenarioResult, Trial
 
@@ -30,12 +31,20 @@ def line_of(trial: Trial) -> str:
 
 
 def failures(results: Iterable[ScenarioResult]) -> Iterator[str]:
-    """Yield why a run is no success: promises that did not hold, and cells without a valid trial."""
+    """Yield why a run is no success.
+
+    That is a promise that did not hold, a trial that failed by what no other try may mend, and a cell without
+    a valid trial.
+    """
     for done in results:
+        for trial in done.trials:
+            if not deserves_another_try(trial.invalid_because):
+                why = "; ".join(trial.invalid_because)
+                yield f"{done.scenario}: {name_of(trial.labels)} #{trial.repetition}: {why}"
         for verdict in done.verdicts:
             if verdict.held is not True:
                 yield f"{done.scenario}: {verdict.promise}: {verdict.observed}"
         for cell in cells_of(done.trials):
-            if not cell.valid:
+            if not cell.valid and deserves_another_try(cell.invalid[-1].invalid_because):
                 why = "; ".join(cell.invalid[-1].invalid_because)
                 yield f"{done.scenario}: no valid trial of {cell.name}: {why}"

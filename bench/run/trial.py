@@ -15,6 +15,7 @@ from bench.measure.alerts import stories
 from bench.measure.observation import Busy, Flood, Observation
 from bench.measure.usage import Mark, UsageMeter
 from bench.net.counters import read_wire
+from bench.net.links import qdisc_kinds, read_link
 from bench.net.namespaces import wait_until, write_sysctls
 from bench.peers.clients import GoodClient
 from bench.peers.servers import serve
@@ -40,11 +41,13 @@ class FloodTrial:
         scenario: one cell's.
         arena: with the hosts that it needs.
         folder: for the files of its servers and daemons.
+        repetition: which of the scenario's it is, from 1 on.
 
     """
 
-    def __init__(self, scenario: FloodScenario, arena: Arena, folder: Path) -> None:
+    def __init__(self, scenario: FloodScenario, arena: Arena, folder: Path, repetition: int) -> None:
         self._scenario = scenario
+        self._repetition = repetition
         self._arena = arena
         self._topology = arena.topology
         self._folder = folder
@@ -60,6 +63,7 @@ class FloodTrial:
         """
         scenario = self._scenario
         self._set_sysctls()
+        self._check_clean()
         with contextlib.ExitStack() as stack:
             floods = stack.enter_context(Floods(scenario, self._arena))
             target = self._target()
@@ -72,6 +76,7 @@ class FloodTrial:
                 self._clients[spec.name] = stack.enter_context(self._client(spec))
             floods.wait_until_ready()
             self._learn()
+            self._change_phase()
             return self._flood(floods, before)
 
     def _flood(self, floods: Floods, before: Counters) -> Observation:
@@ -91,7 +96,8 @@ class FloodTrial:
             ended_ns=ended_ns,
             floods=done,
             wire=after.wire - before.wire,
-            good_syns=self._good_syns(before, after),
+            good_syns=after.good_syns - before.good_syns,
+            good_frames_lost=after.lost_frames - before.lost_frames,
             counted=counted(self._deployed, before, after),
             busy=self._busy(meter, *marks),
             connections=connections,
@@ -111,6 +117,13 @@ class FloodTrial:
             "ipv4/tcp_max_syn_backlog": _SYN_BACKLOG_FACTOR * queue,
         }
         write_sysctls(self._topology.server.namespace, values)
+
+    def _check_clean(self) -> None:
+        """Raise SynguardError when the trial before left something on the guarded's interface."""
+        guarded = self._topology.guarded
+        left = qdisc_kinds(guarded.namespace, guarded.interface) & {"clsact"}
+        if left or read_link(guarded.namespace, guarded.interface).xdp_attached:
+            raise SynguardError("the trial before left a program on the guarded interface")
 
     def _target(self) -> Target:
         topology, scenario = self._topology, self._scenario
@@ -140,6 +153,11 @@ class FloodTrial:
                 what = f"{Premise.CLIENTS_UP}: the good client {name!r}"
                 wait_until(partial(_is_served, client), what, _CLIENTS_TIMEOUT_S)
 
+    def _change_phase(self) -> None:
+        """Let each repetition's flood begin in another phase of what detectors do once a second."""
+        if self._deployed.detects and self._scenario.floods:
+            threading.Event().wait((self._repetition - 1) / self._scenario.repetitions)
+
     def _send(self, floods: Floods, meter: UsageMeter) -> tuple[int, int, list[Flood], tuple[Mark, Mark]]:
         """Flood, or let the time of a flood pass; return its first and last moment, and the CPU time."""
         if not self._scenario.floods:
@@ -147,8 +165,9 @@ class FloodTrial:
             threading.Event().wait(self._scenario.flood_s)
             ended = meter.mark()
             return began.at_ns, ended.at_ns, [], (began, ended)
-        floods.start()
+        # The first packet leaves some milliseconds later.
         began = meter.mark()
+        floods.start()
         done = floods.finish()
         marks = began, meter.mark()
         return *span_ns([flood.report for flood in done]), done, marks
@@ -166,37 +185,33 @@ class FloodTrial:
         )
 
     def _rest(self) -> None:
-        """Let the good clients go on alone, and wait until every alert has closed."""
+        """Wait until every alert has closed, and let the good clients go on alone."""
+        if self._scenario.close_timeout_s:
+            # An alert that does not close in time is told by its missing figure.
+            with contextlib.suppress(SynguardError):
+                wait_until(self._all_closed, "every alert's end", self._scenario.close_timeout_s)
         threading.Event().wait(self._scenario.after_s)
-        # An alert that does not close in time is told by its missing figure.
-        with contextlib.suppress(SynguardError):
-            wait_until(self._all_closed, "every alert's end", self._scenario.close_timeout_s)
 
     def _all_closed(self) -> bool:
         return all(story.closed for story in stories(list(self._events)))
 
     def _sampling(self) -> contextlib.AbstractContextManager[Sampler | None]:
-        return Sampler(self._sample) if self._scenario.timeline else contextlib.nullcontext()
+        # Asking costs the detector time, which is measured too: one repetition's time line is enough.
+        wanted = self._scenario.timeline and self._repetition == 1
+        return Sampler(self._sample) if wanted else contextlib.nullcontext()
 
     def _sample(self) -> Reading:
         # A firewall's tool reads its whole table for one counter: that would be part of what is measured.
-        dropped = self._deployed.dropped_syns() if self._deployed.detects else None
+        totals = (self._deployed.totals() or {}) if self._deployed.detects else {}
         return {
             "received": read_wire(self._topology).received_frames,
-            "dropped": dropped,
-            "counted": self._deployed.counted_syns(),
+            "dropped": totals.get("dropped_by_us"),
+            "counted": totals.get("attempts"),
         }
 
     def _metering(self) -> UsageMeter:
         groups = {_DETECTOR: self._deployed.pids, _RECEIVER: self._topology.receiver_threads}
         return UsageMeter(groups)
-
-    def _good_syns(self, before: Counters, after: Counters) -> int | None:
-        """Return how many SYNs of good clients came; None where some may be lost on their way."""
-        lossy = any(client.loss for client in self._scenario.clients)
-        if lossy or (after.wire - before.wire).other_dropped_frames:
-            return None
-        return after.good_syns - before.good_syns
 
     def _hindered(self) -> Iterator[str]:
         """Yield what the bench itself kept from the good clients."""

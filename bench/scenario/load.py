@@ -20,6 +20,7 @@ Beside the scenario's own fields a file may have
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,8 +30,9 @@ from typing import Any
 
 import msgspec
 
+from bench.results.cells import has_labels
 from bench.results.model import Label
-from bench.scenario.model import FloodScenario, Scenario
+from bench.scenario.model import CostScenario, FloodScenario, Scenario
 from synguard.errors import UsageError
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
@@ -57,6 +59,8 @@ class Plan:
     #: What all cells have in common, and what is not per cell: purpose, promises, repetitions.
     scenario: Scenario
     cells: tuple[Cell, ...]
+    #: Of everything that the file says, so that results of two different scenarios are not compared.
+    digest: str
 
     @property
     def kind(self) -> str:
@@ -118,10 +122,30 @@ def load(path: Path, *, quick: bool, repetitions: int | None = None) -> Plan | N
         dimensions = [sweep.steps() for sweep in sweeps]
         if cases:
             dimensions.append([("case", case.case, case.set) for case in cases])
+        scenario: Scenario = msgspec.convert(raw, Scenario)
+        if isinstance(scenario, CostScenario) and dimensions:
+            raise KeyError("a scenario of kind cost cannot be swept over")
         cells = tuple(_unfold(raw, dimensions))
-        return Plan(path.stem, quick, msgspec.convert(raw, Scenario), cells)
+        if not quick:
+            _check_promises(scenario, cells)
+        return Plan(path.stem, quick, scenario, cells, _digest(cells))
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, OSError, KeyError) as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+def _digest(cells: Iterable[Cell]) -> str:
+    said = msgspec.json.encode([[cell.labels, cell.scenario] for cell in cells], order="sorted")
+    return hashlib.sha256(said).hexdigest()[:16]
+
+
+def _check_promises(scenario: Scenario, cells: Sequence[Cell]) -> None:
+    """Raise KeyError for a promise about cells that do not exist; a ladder's are told by its trials."""
+    if isinstance(scenario, CostScenario):
+        return
+    for promise in scenario.promises:
+        for wanted in (promise.where, promise.over):
+            if not any(has_labels(cell.labels, wanted) for cell in cells):
+                raise KeyError(f"the promise about {promise.figure} is about no cell: {wanted}")
 
 
 def _fewer(
