@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +23,7 @@ from bench.defences.guard import programs_held_by, synguard_command
 from bench.demo import phases
 from bench.demo.phases import CONTROL, SINGLE_SOURCE, SPOOFED, PhaseFigures, Stage
 from bench.flood.driver import FloodGenerator
+from bench.folders import folder
 from bench.net.enter import child_environment
 from bench.net.namespaces import Topology, exit_on_signals, namespaces_of, wait_until
 from synguard.errors import SynguardError, UnsupportedError, UsageError
@@ -104,22 +103,10 @@ def _is_gone(program_id: int) -> bool:
     return False
 
 
-def _folder_prefix(pid: int | str) -> str:
-    return f"synguard-demo-{pid}-"
-
-
-def _remove_stale_folders() -> None:
-    """Remove the folders of demonstrations that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(_folder_prefix("*") + "*"):
-        pid = folder.name.split("-")[2]
-        if folder.stat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _leftovers(folder: Path, programs: set[int]) -> Iterator[str]:
+def _leftovers(files: Path, programs: set[int]) -> Iterator[str]:
     yield from (f"namespace {name}" for name in namespaces_of(os.getpid()))
-    if folder.exists():
-        yield f"folder {folder}"
+    if files.exists():
+        yield f"folder {files}"
     try:
         # The kernel frees a program some time after its last user has gone.
         wait_until(lambda: all(_is_gone(number) for number in programs), "", _GONE_TIMEOUT_S)
@@ -129,16 +116,14 @@ def _leftovers(folder: Path, programs: set[int]) -> Iterator[str]:
 
 def _perform(tell: Teller) -> tuple[list[PhaseFigures], list[str]]:
     """Play the whole story; return its figures and what was not as it should be, in words."""
-    _remove_stale_folders()
-    with tempfile.TemporaryDirectory(prefix=_folder_prefix(os.getpid())) as name:
-        folder = Path(name)
+    with folder("demo") as files:
         with Topology(phases.SERVER_SYSCTLS) as topology, FloodGenerator.between(topology) as generator:
             tell("set-up: server, client and attacker behind a switch; tcp_syncookies=0 at the server")
-            stage = Stage(topology, generator, folder, tell)
+            stage = Stage(topology, generator, files, tell)
             story = list(stage.play())
             programs = stage.programs | programs_held_by(generator.pid)
-        _show_alerts(folder / "synguard.db", tell)
-    left = [f"nothing is left behind, but there is {what}" for what in _leftovers(folder, programs)]
+        _show_alerts(files / "synguard.db", tell)
+    left = [f"nothing is left behind, but there is {what}" for what in _leftovers(files, programs)]
     return story, stage.faults + left
 
 

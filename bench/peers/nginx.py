@@ -12,10 +12,10 @@ import resource
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.folders import folder
 from bench.measure.usage import children
 from bench.net.enter import call_in
 from bench.net.links import Endpoint
@@ -57,12 +57,12 @@ http {{
 """
 
 
-def _configuration(folder: Path, addresses: list[str], port: int, queue_entries: int) -> str:
+def _configuration(files: Path, addresses: list[str], port: int, queue_entries: int) -> str:
     bracketed = [f"[{address}]" if ":" in address else address for address in addresses]
     listens = [f"        listen {address}:{port} backlog={queue_entries};" for address in bracketed]
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _CONFIGURATION.format(
-        folder=folder,
+        folder=files,
         descriptors=descriptors,
         # Each has a descriptor; nginx needs a few for itself.
         connections=min(descriptors - 64, _CONNECTIONS),
@@ -102,11 +102,10 @@ def nginx(endpoint: Endpoint, addresses: list[str], port: int, queue_entries: in
     program = shutil.which("nginx", path=_PROGRAM_FOLDERS)
     if program is None:
         raise UnsupportedError(f"there is no nginx here: install Debian's package {_PACKAGE}")
-    with tempfile.TemporaryDirectory(prefix="synguard-bench-nginx-") as name:
-        folder = Path(name)
-        log, configuration = folder / "error.log", folder / "nginx.conf"
-        configuration.write_text(_configuration(folder, addresses, port, queue_entries), encoding="ascii")
-        argv = [program, "-p", name, "-c", str(configuration), "-e", str(log)]
+    with folder("nginx") as files:
+        log, configuration = files / "error.log", files / "nginx.conf"
+        configuration.write_text(_configuration(files, addresses, port, queue_entries), encoding="ascii")
+        argv = [program, "-p", str(files), "-c", str(configuration), "-e", str(log)]
         nothing = subprocess.DEVNULL
         server = start_in(endpoint, argv, stdin=nothing, stdout=nothing, stderr=nothing)
 
