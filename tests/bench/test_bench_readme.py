@@ -28,7 +28,7 @@ def test_the_example_can_be_played(tmp_path: Path) -> None:
     full, quick = load(path, quick=False), load(path, quick=True)
     assert full is not None
     assert quick is not None
-    assert len(full.cells) == 2
+    assert len(full.cells) == 3
     assert quick.scenario.repetitions == 1
 
 
