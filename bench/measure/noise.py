@@ -1,16 +1,69 @@
-"""The noise that all cells of a scenario share: what few repetitions of one cell cannot tell alone; pure."""
+"""The noise that cells of a scenario share: what few repetitions of one cell cannot tell alone; pure.
+
+A scenario's cells may lie far apart, from 1/s to 300,000/s, with others that are 0, and what strays by
+5,000 in one of them would hide everything in another. So a cell's scale is that of the cells whose values
+are like its own; what all cells have in common is no more than the shape, how often a stray is how many
+times the scale. Where too few are like it, nothing is said. A cell that is much noisier than those like it
+seems to have changed more often than one in a hundred times, about one in twenty.
+"""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from bench.measure.statistics import CHANCE, median, quantile
 
-#: Fewer degrees of freedom than these say nothing about the tails.
+#: Fewer degrees of freedom than these say nothing about a scale.
 _DEGREES = 10
+#: With more of them, the cells that are less like it need not be asked.
+_DEGREES_ENOUGH = 20
+#: Cells are alike when their medians are within this factor, or their values overlap.
+_LIKE = 4.0
 _DRAWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The repetitions of one cell."""
+
+    level: float
+    least: float
+    most: float
+    #: Distances from the mean.
+    strays: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> _Group:
+        mean = sum(values) / len(values)
+        return cls(median(values), min(values), max(values), tuple(value - mean for value in values))
+
+    @property
+    def degrees(self) -> int:
+        return len(self.strays) - 1
+
+    @property
+    def squares(self) -> float:
+        return sum(stray * stray for stray in self.strays)
+
+    def squares_at(self, level: float) -> float:
+        """Return what the squares of the strays would add up to there.
+
+        Noise is the same everywhere, or a share of the value, or between: then its square grows with it.
+        """
+        return self.squares * (level / self.level if self.level * level > 0 else 1.0)
+
+    def is_like(self, other: _Group) -> bool:
+        """Tell whether the noise of the one says something of the other's."""
+        overlap = self.least <= other.most and other.least <= self.most
+        return overlap or (self.level * other.level > 0 and self.unlikeness(other)[0] <= math.log(_LIKE))
+
+    def unlikeness(self, other: _Group) -> tuple[float, float]:
+        """Return a key by which those that are most alike come first."""
+        same_sign = self.level * other.level > 0
+        return abs(math.log(other.level / self.level)) if same_sign else 0.0, abs(self.level - other.level)
 
 
 class Noise:
@@ -25,56 +78,76 @@ class Noise:
     """
 
     def __init__(self, groups: Iterable[Sequence[float]]) -> None:
-        several = [group for group in groups if len(group) > 1]
-        #: Whether noise is a share of the value, which it cannot be where values are 0.
-        self.relative = all(value > 0 for group in several for value in group)
-        self._degrees = sum(len(group) - 1 for group in several)
-        self._strays = sorted(stray for group in several for stray in self._strays_of(group))
-        self._limits: dict[tuple[int, int], float] = {}
-
-    @property
-    def known(self) -> bool:
-        """Whether there were repetitions enough to learn it from."""
-        return self._degrees >= _DEGREES
+        self._groups = [_Group.of(values) for values in groups if len(values) > 1]
+        self._scales: dict[_Group, float | None] = {}
+        self._drawn: dict[tuple[int, int], list[float]] = {}
 
     def exceeded(self, first: Sequence[float], second: Sequence[float]) -> bool:
         """Tell whether two sets are apart: no value lies among the other's, and the medians are too far."""
         if min(first) <= max(second) and min(second) <= max(first):
             return False
-        if not self.known or (self.relative and min(*first, *second) <= 0):
-            return False
-        apart = abs(self._scaled(median(second)) - self._scaled(median(first)))
-        return apart > self._limit(len(first), len(second))
+        limit = self.limit(first, second)
+        return limit is not None and abs(median(second) - median(first)) > limit
 
-    def limit(self, first_count: int, second_count: int) -> float | None:
-        """Return how far the medians of so many repetitions are apart by noise alone, in 99 of 100 cases.
+    def limit(self, first: Sequence[float], second: Sequence[float]) -> float | None:
+        """Return how far two such sets' medians are apart by noise alone, in 99 of 100 cases.
 
-        Where noise is relative it is a share: 0.1 is 10 %. None where the noise is not known.
+        It is in the values' unit; None where too little is known of cells like these.
         """
-        if not self.known:
+        scales = self._scales_of(_Group.of(first), _Group.of(second))
+        if scales is None:
             return None
-        found = self._limit(first_count, second_count)
-        return math.expm1(found) if self.relative else found
+        draws = (self._medians(len(first), 1), self._medians(len(second), 2))
+        apart = [abs(one * scales[0] - other * scales[1]) for one, other in zip(*draws, strict=True)]
+        return quantile(apart, 1 - CHANCE)
 
-    def _scaled(self, value: float) -> float:
-        return math.log(value) if self.relative else value
+    def _scales_of(self, first: _Group, second: _Group) -> tuple[float, float] | None:
+        one, other = self._scale(first), self._scale(second)
+        # Where a cell went to there may be no other: noise is at most the same share of the value there.
+        if one is None and other is not None:
+            one = other * _times(second.level, first.level)
+        elif other is None and one is not None:
+            other = one * _times(first.level, second.level)
+        if one is None or other is None:
+            return None
+        # A cell may be noisier than those that are like it, as far as so few can tell.
+        degrees = first.degrees + second.degrees
+        own = math.sqrt((first.squares + second.squares) / degrees) if degrees else 0.0
+        return max(one, own), max(other, own)
 
-    def _strays_of(self, group: Sequence[float]) -> Iterator[float]:
-        scaled = [self._scaled(value) for value in group]
-        mean = sum(scaled) / len(scaled)
-        # The mean of so few lies nearer to each of them than the true one does.
-        widened = math.sqrt(len(group) / (len(group) - 1))
-        return ((value - mean) * widened for value in scaled)
+    def _scale(self, group: _Group) -> float | None:
+        """Return how far cells like this one stray, root mean square; None where they are too few."""
+        if group not in self._scales:
+            self._scales[group] = self._learned(group)
+        return self._scales[group]
 
-    def _limit(self, first_count: int, second_count: int) -> float:
-        counts = (first_count, second_count)
-        if counts not in self._limits:
-            dice = random.Random(1)
-            apart = [
-                abs(self._drawn(dice, first_count) - self._drawn(dice, second_count)) for _ in range(_DRAWS)
+    def _learned(self, group: _Group) -> float | None:
+        degrees, squares = 0, 0.0
+        for other in sorted((one for one in self._groups if group.is_like(one)), key=group.unlikeness):
+            degrees += other.degrees
+            squares += other.squares_at(group.level)
+            if degrees >= _DEGREES_ENOUGH:
+                break
+        return math.sqrt(squares / degrees) if degrees >= _DEGREES else None
+
+    def _medians(self, count: int, seed: int) -> list[float]:
+        """Return medians of so many strays each, drawn from those of all cells, in units of their scales."""
+        if (count, seed) not in self._drawn:
+            dice, shape = random.Random(seed), self._shape()
+            self._drawn[count, seed] = [
+                sorted(dice.choices(shape, k=count))[count // 2] for _ in range(_DRAWS)
             ]
-            self._limits[counts] = quantile(apart, 1 - CHANCE)
-        return self._limits[counts]
+        return self._drawn[count, seed]
 
-    def _drawn(self, dice: random.Random, count: int) -> float:
-        return sorted(dice.choices(self._strays, k=count))[count // 2]
+    def _shape(self) -> list[float]:
+        # The mean of so few lies nearer to each of them than the true one does.
+        return [
+            stray / scale * math.sqrt((group.degrees + 1) / group.degrees)
+            for group in self._groups
+            if (scale := self._scale(group))
+            for stray in group.strays
+        ] or [0.0]
+
+
+def _times(known: float, level: float) -> float:
+    return max(1.0, abs(level / known)) if known else 1.0

@@ -42,8 +42,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     chance: float | None
     #: Where they are: how far noise alone parts the medians in 99 of 100 cases; null where nobody knows.
     noise: float | None
-    #: Whether ``noise`` is a share of the median instead of the figure's unit.
-    noise_is_share: bool
 
 
 class WordChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,8 +109,8 @@ def compare_results(before: Result, after: Result) -> Comparison:
 
 def _compare_scenario(found: Comparison, old: ScenarioResult, new: ScenarioResult) -> None:
     found.verdicts += _verdict_changes(old, new)
-    if old.quick != new.quick:
-        found.notes.append(f"{old.scenario} was played quick in one and in full in the other: not compared")
+    if why := _incomparable(old, new):
+        found.notes.append(f"{old.scenario}: {why}: not compared")
         return
     before, after = _by_labels(old), _by_labels(new)
     found.only_before += _only_here(old.scenario, before, after)
@@ -123,6 +121,15 @@ def _compare_scenario(found: Comparison, old: ScenarioResult, new: ScenarioResul
         found.facts += _fact_changes(old.scenario, one, other)
         found.only_before += _known_only_here(old.scenario, one, other)
         found.only_after += _known_only_here(old.scenario, other, one)
+
+
+def _incomparable(old: ScenarioResult, new: ScenarioResult) -> str | None:
+    """Return why the figures mean other things; None where they do not, as far as anybody knows."""
+    if old.quick != new.quick:
+        return "played quick in one and in full in the other"
+    if old.settings and new.settings and old.settings != new.settings:
+        return f"the scenario itself changed ({old.settings} → {new.settings})"
+    return None
 
 
 def _by_labels(scenario: ScenarioResult) -> _Cells:
@@ -177,8 +184,7 @@ def _change(
         after=_side(after),
         relative=apart.relative,
         chance=apart.chance if apart.tellable else None,
-        noise=None if apart.tellable else noise.limit(len(before), len(after)),
-        noise_is_share=noise.relative,
+        noise=None if apart.tellable else noise.limit(before, after),
     )
 
 
@@ -193,7 +199,7 @@ def _outcome(figure: Figure, before: list[float], after: list[float], noise: Noi
         return "same"
     if apart.tellable:
         beyond = apart.beyond_noise
-    elif noise.known:
+    elif noise.limit(before, after) is not None:
         beyond = noise.exceeded(before, after)
     else:
         return "untold" if min(after) > max(before) or max(after) < min(before) else "same"

@@ -80,8 +80,7 @@ def _noise(change: Change) -> str:
         return f"{repetitions}; by chance {percent(change.chance)}"
     if change.noise is None:
         return repetitions
-    noise = percent(change.noise) if change.noise_is_share else shown(change.figure, change.noise)
-    return f"{repetitions}; noise up to {noise}"
+    return f"{repetitions}; noise up to {shown(change.figure, change.noise)}"
 
 
 def _words(title: str, changes: Sequence[WordChange]) -> Iterator[str]:

@@ -58,12 +58,14 @@ def scenario(
     complete: bool = True,
     quick: bool = False,
     verdicts: Iterable[Verdict] = (),
+    settings: str = "",
 ) -> ScenarioResult:
     """Return a scenario with these trials."""
     return ScenarioResult(
         scenario=name,
         kind=kind,
         purpose=f"Shows what {name} does.",
+        settings=settings,
         premises=["accounted", "rate-held"],
         quick=quick,
         started_at=STARTED_AT,
@@ -242,6 +244,7 @@ def _shapes(dice: random.Random) -> list[Trial]:
             repetition,
             asked_syn_per_s=None if rate == "max" else float(rate),
             offered_syn_per_s=(1.4e6 if rate == "max" else float(rate)) * dice.gauss(1, 0.004),
+            received_syn_per_s=(0.6e6 if rate == "max" else float(rate)) * dice.gauss(1, 0.004),
             unaccounted_frames=0,
         )
         for shape in ("linux", "hping3", "bare")
