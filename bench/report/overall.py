@@ -6,7 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
-from bench.measure.statistics import spread
+from bench.measure.statistics import median, spread
 from bench.report.markdown import escaped, table
 from bench.report.words import UNKNOWN, number, percent, rate, shown_total
 from bench.results.cells import CellTrials, cells_of, labels_in
@@ -138,7 +138,11 @@ def generator_text(result: Result) -> Iterator[str]:
         if rows:
             head = [*labels, *("as fast as can be" if one is None else f"{rate(one)}/s" for one in asked)]
             body = [[*key, *(found.get(one, UNKNOWN) for one in asked)] for key, found in rows.items()]
-            yield f"`{scenario.scenario}`, by the rate asked for:\n"
+            yield (
+                f"`{scenario.scenario}`, by the rate asked for: the share of it that was sent. Where it was "
+                "all that there can be: what the receiver took off the wire, and the share of all frames sent that "
+                "its full ring refused.\n"
+            )
             yield table(head, body, words=len(labels))
 
 
@@ -147,13 +151,28 @@ def _asked(cell: CellTrials) -> float | None:
     return values[0] if values else None
 
 
+def _received(cell: CellTrials) -> str:
+    """Return what came of all that could be sent; what the full ring refused was never on the wire."""
+    found = cell.spread("received_syn_per_s")
+    if found is None:
+        return UNKNOWN
+    received = f"{rate(found.median)}/s [{rate(found.least)} to {rate(found.most)}]"
+    refused = [
+        1 - taken / sent
+        for trial in cell.valid
+        if (taken := trial.figures.get("received_syn_per_s")) is not None
+        and (sent := trial.figures.get("offered_syn_per_s"))
+    ]
+    return f"{received}, {percent(median(refused))} refused" if refused else received
+
+
 def _reached(cell: CellTrials) -> str:
     offered, asked = cell.values("offered_syn_per_s"), _asked(cell)
+    if asked is None:
+        return _received(cell)
     if not offered:
         return UNKNOWN
     found = spread(offered)
-    if asked is None:
-        return f"{rate(found.median)}/s [{rate(found.least)} to {rate(found.most)}]"
     low, high = (percent(value / asked).removesuffix(" %") for value in (found.least, found.most))
     middle = percent(found.median / asked)
     return middle if low == high else f"{middle} [{low} to {high}]"

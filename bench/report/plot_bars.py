@@ -93,15 +93,16 @@ def _explain(figure: Figure) -> None:
 
 
 def defences_plot(scenario: ScenarioResult, looks: Mapping[str, Look]) -> Figure | None:
-    """Return good clients' success of each cell with its 95 % interval; None for fewer than two."""
+    """Return good clients' success of each cell, and how sure it is; None for fewer than two."""
     found = [(cell, success) for cell in cells_of(scenario.trials) if (success := cell.good_success())]
     if len(found) < 2:
         return None
     figure = Figure(figsize=(8, 1.2 + 0.34 * len(found)))
     axes = figure.subplots()
-    for height, (cell, (share, interval)) in enumerate(found):
+    for height, (cell, success) in enumerate(found):
+        share, reaches = success.share, success.reach
         look = looks.get(str(cell.labels.get("defence")), Look(COLOURS[6], "o", "-"))
-        reach = [[share - interval.low], [interval.high - share]]
+        reach = [[share - reaches.low], [reaches.high - share]]
         axes.errorbar(share, height, xerr=reach, color=look.colour, marker=look.marker, capsize=3)
         axes.annotate(percent(share), (1.04, height), va="center", fontsize=9, annotation_clip=False)
     labels = telling_labels([cell for cell, _ in found])
@@ -109,7 +110,9 @@ def defences_plot(scenario: ScenarioResult, looks: Mapping[str, Look]) -> Figure
     axes.set_ylim(len(found) - 0.5, -0.5)
     axes.set_xlim(-0.03, 1.03)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_xlabel("of all connections begun during the flood (bars: 95 % interval)")
+    axes.set_xlabel(
+        "of all connections begun during the flood (bars: 95 % interval, or least to most where wider)"
+    )
     axes.set_title(f"{scenario.scenario}: good clients served within 1.5 s")
     return figure
 

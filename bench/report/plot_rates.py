@@ -33,7 +33,9 @@ def success_plot(scenario: ScenarioResult, looks: Mapping[str, Look]) -> Figure 
     _draw_all(axes, lines, looks)
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_ylabel("of all connections begun during the flood\n(bars: 95 % interval)")
+    axes.set_ylabel(
+        "of all connections begun during the flood\n(bars: 95 % interval, or least to most where wider)"
+    )
     legend_beside(axes)
     return figure
 
@@ -68,7 +70,7 @@ def _sheet(title: str) -> tuple[Figure, Axes]:
 
 def _success(cell: CellTrials) -> tuple[float, float, float] | None:
     success = cell.good_success()
-    return (success[0], success[1].low, success[1].high) if success else None
+    return (success.share, success.reach.low, success.reach.high) if success else None
 
 
 def _time_to_alert(cell: CellTrials) -> tuple[float, float, float] | None:

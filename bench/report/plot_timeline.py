@@ -30,11 +30,11 @@ class _Row(NamedTuple):
 
 _ROWS = (
     _Row(
-        "SYN/s",
+        "frames/s",
         {
-            "offered_per_s": ("offered", GREY, ":"),
-            "received_per_s": ("received", COLOURS[6], "-"),
-            "counted_per_s": ("counted", COLOURS[4], "-."),
+            "offered_per_s": ("SYNs offered", GREY, ":"),
+            "received_per_s": ("all off the ring, good clients' too", COLOURS[6], "-"),
+            "counted_per_s": ("SYNs counted", COLOURS[4], "-."),
             "dropped_per_s": ("dropped by the defence", COLOURS[0], "--"),
         },
     ),

@@ -18,7 +18,10 @@ from bench.results.model import Result, ScenarioResult
 _HOW_TO_READ = """\
 Numbers are medians of valid repetitions, with the least and the most in brackets; n is how many valid
 repetitions there are, and *(2 of 3)* that the figure is known in so many of them. The good clients' share is
-that of all their connections begun during the floods of all repetitions, with Wilson's 95 % interval.
+that of all their connections begun during the floods of all repetitions, with Wilson's 95 % interval; *each*
+is the least to the most of the repetitions' own shares. Connections of one trial are not independent, they
+fail together: the interval is narrower than what is known, and where the repetitions lie outside of it, they
+count.
 Alerts, blocks and lost updates are totals. Absolute times are this machine's own: compare defences
 within this run, not runs of two machines. A dash is unknown, which is not zero.
 """

@@ -20,6 +20,8 @@ from bench.results.model import ScenarioResult
 _Column = tuple[str, Callable[[CellTrials], str]]
 
 _SEEN = {
+    "exchange_success": "exchanges answered",
+    "exchanges_attempted": "of exchanges",
     "connect_p50_ms": "connect p50",
     "connect_p99_ms": "connect p99",
     "good_broken": "broken",
@@ -37,7 +39,9 @@ _LOAD = {
     "received_syn_per_s": "received",
     "processed_syn_per_s": "processed",
     "dropped_syns": "dropped by the defence",
+    "receiver_capacity_per_s": "receiver's capacity",
     "lost_at_ring": "lost at the ring",
+    "good_frames_lost": "good clients' lost",
     "unaccounted_frames": "unaccounted",
     "uncounted_syns": "uncounted",
 }
@@ -61,7 +65,11 @@ def scenario_tables(scenario: ScenarioResult) -> Iterator[str]:
         yield ladder_table(cells)
         return
     for columns in (
-        [("good clients served (95 %)", _success), *_columns(_SEEN), ("called", _said("class"))],
+        [
+            ("good clients served (95 %), each repetition", _success),
+            *_columns(_SEEN),
+            ("called", _said("class")),
+        ],
         [*_columns(_LOAD), ("bottleneck", _said("bottleneck")), *_columns(_COST)],
     ):
         yield from _side_by_side(cells, columns)

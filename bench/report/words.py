@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.measure.statistics import Interval, Spread
+from bench.measure.statistics import Spread
+from bench.results.cells import Served
 from bench.results.figures import FIGURES
 
 UNKNOWN = "–"
@@ -90,13 +91,18 @@ def is_counted(figure: str) -> bool:
     return unit_of(figure) in _COUNTED
 
 
-def shown_success(success: tuple[float, Interval] | None) -> str:
-    """Return a share with its 95 % interval."""
+def shown_success(success: Served | None) -> str:
+    """Return a share with its 95 % interval, and the repetitions' own shares where there are several."""
     if success is None:
         return UNKNOWN
-    share, interval = success
-    low, high = (percent(limit).removesuffix(" %") for limit in (interval.low, interval.high))
-    return f"{percent(share)} [{low} to {high}]"
+    pooled = f"{percent(success.share)} [{_range(success.interval.low, success.interval.high)}]"
+    each = success.each
+    return f"{pooled}, each {_range(each.least, each.most)} %" if each.count > 1 else pooled
+
+
+def _range(least: float, most: float) -> str:
+    low, high = (percent(limit).removesuffix(" %") for limit in (least, most))
+    return low if low == high else f"{low} to {high}"
 
 
 def heading(figure: str, title: str) -> str:

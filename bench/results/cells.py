@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bench.measure.statistics import Interval, Spread, spread, wilson
 from bench.results.model import Label, Trial
+
+
+class Served(NamedTuple):
+    """Which share of the good connections succeeded, 0..1."""
+
+    #: Over all repetitions.
+    share: float
+    #: Its 95 % interval if each connection failed by itself. Those of one trial fail together.
+    interval: Interval
+    #: Each repetition's own share.
+    each: Spread
+
+    @property
+    def reach(self) -> Interval:
+        """The interval, widened to where the repetitions are."""
+        return Interval(min(self.interval.low, self.each.least), max(self.interval.high, self.each.most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +57,27 @@ class CellTrials:
 
     def good_connections(self) -> tuple[int, int] | None:
         """Return how many good connections succeeded and were attempted, over all repetitions."""
-        pairs = [
+        pairs = self._served_and_attempted()
+        if not pairs:
+            return None
+        served, attempted = (round(sum(column)) for column in zip(*pairs, strict=True))
+        return served, attempted
+
+    def good_success(self) -> Served | None:
+        """Return the good clients' success over all repetitions, and in each."""
+        counted = self.good_connections()
+        if counted is None:
+            return None
+        each = spread([served / attempted for served, attempted in self._served_and_attempted()])
+        return Served(counted[0] / counted[1], wilson(*counted), each)
+
+    def _served_and_attempted(self) -> list[tuple[float, float]]:
+        return [
             (succeeded, attempted)
             for trial in self.valid
             if (succeeded := trial.figures.get("good_succeeded")) is not None
             and (attempted := trial.figures.get("good_attempted"))
         ]
-        if not pairs:
-            return None
-        return round(sum(succeeded for succeeded, _ in pairs)), round(
-            sum(attempted for _, attempted in pairs)
-        )
-
-    def good_success(self) -> tuple[float, Interval] | None:
-        """Return the good clients' success, 0..1, and its 95 % interval, over all repetitions."""
-        counted = self.good_connections()
-        return (counted[0] / counted[1], wilson(*counted)) if counted else None
 
 
 def cells_of(trials: Iterable[Trial]) -> list[CellTrials]:

@@ -42,6 +42,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     #: The same in words: ``class``, ``bottleneck``.
     facts: dict[str, str | None] = {}
     #: Columns of equal length, the first of which is ``at_s``, from the first flood packet on.
+    #: ``received_per_s`` is of all frames taken off the ring: the flood's and the good clients'.
     timeline: dict[str, list[float | None]] = {}
 
     @property

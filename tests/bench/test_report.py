@@ -70,7 +70,7 @@ def test_an_invalid_trial_is_nowhere_else() -> None:
 
 
 def test_defences_stand_side_by_side() -> None:
-    """Each cell has a row: pooled success with its interval, medians with least and most, the bottleneck."""
+    """Each cell has a row: pooled success, its interval, each repetition's, medians, the bottleneck."""
     made = trials(
         {"defence": "cookies"},
         good_succeeded=[81, 0, None],
@@ -82,8 +82,40 @@ def test_defences_stand_side_by_side() -> None:
     for one in made:
         one.facts["bottleneck"] = "receiver"
     seen, cost = rows(card(*made), "cookies")
-    assert seen == ["cookies", "3", "30.8 % [25.5 to 36.6]", "2.5 [2 to 3] (2 of 3)", "2 (1 of 3)"]
+    assert seen == [
+        "cookies",
+        "3",
+        "30.8 % [25.5 to 36.6], each 0 to 81 %",
+        "2.5 [2 to 3] (2 of 3)",
+        "2 (1 of 3)",
+    ]
     assert cost == ["cookies", "3", "receiver", "1"]
+
+
+def test_repetitions_of_clients_that_fail_together_stand_beside_the_interval() -> None:
+    """All served in one flood and none in the next is not 50 % give or take 3."""
+    apart = trials({"defence": "a"}, good_succeeded=[500, 0], good_attempted=[500, 500])
+    once = trials({"defence": "b"}, good_succeeded=[250], good_attempted=[500])
+    text = card(*apart, *once)
+    assert rows(text, "a") == [["a", "2", "50 % [46.9 to 53.1], each 0 to 100 %"]]
+    assert rows(text, "b") == [["b", "1", "50 % [45.6 to 54.4]"]]
+    assert "Connections of one trial are not independent" in text
+
+
+def test_exchanges_and_capacity_are_shown() -> None:
+    """Kept-alive clients' exchanges stand beside the connections, capacity and good frames in the load."""
+    made = trial(
+        {"defence": "a"},
+        exchange_success=0.5,
+        exchanges_attempted=40,
+        receiver_capacity_per_s=500_000,
+        good_frames_lost=3,
+    )
+    seen, loaded = scenario_tables(scenario([made]))
+    assert seen.splitlines()[0] == "| defence | n | exchanges answered, % | of exchanges, exchanges |"
+    assert rows(seen, "a") == [["a", "1", "50", "40"]]
+    assert "receiver's capacity, 1/s | good clients' lost, frames" in loaded
+    assert rows(loaded, "a") == [["a", "1", "500 k", "3"]]
 
 
 def test_a_cell_without_a_valid_trial_has_no_row() -> None:
@@ -117,12 +149,13 @@ def test_the_ladder_has_hot_and_cold_apart() -> None:
 
 
 def test_classes_are_confused_by_detector() -> None:
-    """Rows are what was expected, columns what was said, over all scenarios; each detector has its own."""
+    """Rows are what was expected, columns what was said; trials that nobody judges are in no row."""
     facts = [("spoofed", "spoofed"), ("spoofed", "distributed"), ("(none)", "(none)"), ("spoofed", None)]
     made = [
         trial({"defence": "synguard-off"}, n, {"expected_class": wanted, "class": said})
         for n, (wanted, said) in enumerate(facts)
     ]
+    made.append(trial({"defence": "synguard-off"}, 9, {"expected_class": None, "class": "prefix"}))
     other = trial({"defence": "naive"}, 1, {"expected_class": "spoofed", "class": "prefix"})
     text = scorecard(result(scenario(made[:2], "one"), scenario([*made[2:], other], "two")), {})
     assert "**synguard-off**: 2 of 4 trials were called what they were." in text
@@ -139,16 +172,22 @@ def test_false_alarms_are_totals() -> None:
 
 
 def test_the_generator_proves_its_rates() -> None:
-    """For each shape and family the reached share of what was asked, and the rate where all was asked for."""
+    """The reached share of what was asked; where all was asked for what came, not what was refused."""
     labels: dict[str, Label] = {"shape": "bare", "family": 6}
     reached = [990.0, 1000.0, 1001.0]
+    fastest = {"offered_syn_per_s": [1.4e6], "received_syn_per_s": [0.7e6]}
     made = [
-        *trials(labels | {"syn_per_s": "max"}, asked_syn_per_s=[None], offered_syn_per_s=[1.4e6]),
+        *trials(labels | {"syn_per_s": "max"}, asked_syn_per_s=[None], **fastest),
         *trials(labels | {"syn_per_s": 1000}, asked_syn_per_s=[1000] * 3, offered_syn_per_s=reached),
     ]
     text = card(*made).split("The generator's proof")[1]
     assert "| shape | family | 1 k/s | as fast as can be |" in text
-    assert rows(text, "bare")[0] == ["bare", "6", "100 % [99 to 100.1]", "1.4 M/s [1.4 M to 1.4 M]"]
+    assert rows(text, "bare")[0] == [
+        "bare",
+        "6",
+        "100 % [99 to 100.1]",
+        "700 k/s [700 k to 700 k], 50 % refused",
+    ]
 
 
 def test_promises_that_broke_come_first() -> None:

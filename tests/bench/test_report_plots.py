@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from bench.measure.statistics import Interval
 from bench.report.drawing import looks
 from bench.report.plot_bars import defences_plot, ladder_plot
 from bench.report.plot_rates import alert_plot, success_plot
 from bench.report.plot_timeline import timeline_plots
 from bench.report.plots import draw_plots
+from bench.results.cells import cells_of
 from bench.results.model import ScenarioResult, Trial
 from tests.bench.made_results import STARTED_AT, realistic, result, scenario, trial, trials
 
@@ -162,6 +164,29 @@ def test_whatever_columns_are_there_are_drawn() -> None:
     [figure] = timeline_plots(scenario([_timed("a", line, time_to_alert_ms=None), trial({"defence": "b"})]))
     assert [axes.get_ylabel() for axes in figure.axes] == ["retries/s"]
     assert "no alert" in texts(figure)[0]
+
+
+def test_what_came_is_told_from_what_was_sent() -> None:
+    """Off the ring come the flood's frames and the good clients': the label says so."""
+    line: dict[str, list[float | None]] = {
+        "at_s": [0, 0.1],
+        "received_per_s": [1, 2],
+        "counted_per_s": [1, 1],
+    }
+    [figure] = timeline_plots(scenario([_timed("a", line)]))
+    assert {"all off the ring, good clients' too", "SYNs counted"} <= set(texts(figure))
+
+
+def test_the_bars_reach_to_every_repetition() -> None:
+    """Where clients fail together, a bar spans the repetitions' own shares, not the interval alone."""
+    made = [
+        *trials({"defence": "none"}, good_succeeded=[100, 0], good_attempted=[100, 100]),
+        *trials({"defence": "cookies"}, good_succeeded=[10], good_attempted=[10]),
+    ]
+    apart = cells_of(made)[0].good_success()
+    assert apart is not None
+    assert apart.reach == Interval(0.0, 1.0)
+    assert apart.interval.low > 0.4
 
 
 def test_an_invalid_time_line_is_not_drawn() -> None:
