@@ -25,7 +25,9 @@ Order
 
 What makes a trial invalid
     Counters that do not tell of the packet that was meant; another return value; fewer packets written
-    than measured; a state that could not be made; kernel.bpf_stats_enabled.
+    than measured; a state that could not be made; kernel.bpf_stats_enabled; an empty program beside it
+    whose own trial is invalid. An invalid trial is not played again, as a flood would be: the state that
+    it met is gone. What counts is the other repetitions.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -74,7 +74,7 @@ class Measurement:
             tallies = self._measure()
         for tally in tallies:
             tally.blame(*faults_before, *kernel_faults())
-        (empty_ns,) = (tally.ns_per_packet for tally in tallies if tally.rung.name == EMPTY)
+        empty_ns = _empty_ns(tallies)
         return [
             Trial(
                 labels=self._labels(tally.rung),
@@ -144,10 +144,22 @@ class Measurement:
             tally.blame(*faults)
 
 
-def _figures(tally: _Tally, empty_ns: float) -> dict[str, float | None]:
+def _empty_ns(tallies: Sequence[_Tally]) -> float | None:
+    """Return what the empty program took; where that is no result, blame the others, which stand on it."""
+    (empty,) = (tally for tally in tallies if tally.rung.name == EMPTY)
+    if not empty.faults:
+        return empty.ns_per_packet
+    for tally in tallies:
+        if tally is not empty:
+            others = [fault for fault in empty.faults if fault not in tally.faults]
+            tally.blame(*(f"the empty program beside it: {fault}" for fault in others))
+    return None
+
+
+def _figures(tally: _Tally, empty_ns: float | None) -> dict[str, float | None]:
     figures: dict[str, float | None] = {"ns_per_packet": tally.ns_per_packet}
     if tally.rung.name != EMPTY:
-        figures["ns_over_empty"] = tally.ns_per_packet - empty_ns
+        figures["ns_over_empty"] = None if empty_ns is None else tally.ns_per_packet - empty_ns
     if tally.rung.map_bytes is not None:
         figures["map_bytes"] = tally.rung.map_bytes
     return figures

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.cost import validity
+from bench.cost.measurement import _empty_ns, _figures, _Tally
 from bench.cost.packets import PACKETS, Temperature, chosen
-from bench.cost.rungs import NAMES, check_names
+from bench.cost.rungs import NAMES, Rung, check_names
 from bench.scenario.load import find, load
 from bench.scenario.model import CostScenario
 from synguard.errors import UsageError
@@ -101,3 +102,27 @@ def test_the_scenario_climbs_the_whole_ladder(quick: bool) -> None:
     assert scenario.programs == NAMES
     assert chosen(scenario.packets) == list(PACKETS)
     assert (scenario.flows < 100_000, scenario.blocks < 10_000) == (quick, quick)
+
+
+def _tally(name: str, ns_per_packet: int) -> _Tally:
+    return _Tally(Rung(name, 1, None), 1, {}, [ns_per_packet] * 8)
+
+
+def test_nothing_stands_on_an_empty_program_that_is_no_result() -> None:
+    """Where the empty program's own trial is invalid, so are those beside it, and they are over nothing."""
+    empty, full = _tally("empty", 20), _tally("full", 90)
+    assert _figures(full, _empty_ns([empty, full]))["ns_over_empty"] == 70
+    assert not full.faults
+    empty.blame("7 packets were written, not 8")
+    assert _figures(full, _empty_ns([empty, full]))["ns_over_empty"] is None
+    assert full.faults == ["the empty program beside it: 7 packets were written, not 8"]
+    assert empty.faults == ["7 packets were written, not 8"]
+
+
+def test_a_fault_of_all_is_told_once() -> None:
+    """What voids every trial, such as a setting of the kernel's, does not come back by the empty program."""
+    empty, full = _tally("empty", 20), _tally("full", 90)
+    for tally in (empty, full):
+        tally.blame("set it to 0")
+    _empty_ns([empty, full])
+    assert full.faults == ["set it to 0"]
