@@ -140,8 +140,8 @@ def generator_text(result: Result) -> Iterator[str]:
             body = [[*key, *(found.get(one, UNKNOWN) for one in asked)] for key, found in rows.items()]
             yield (
                 f"`{scenario.scenario}`, by the rate asked for: the share of it that was sent. Where it was "
-                "all that there can be: what the receiver took off the wire, and the share of all frames sent that "
-                "its full ring refused.\n"
+                "all that there can be: what the receiver took off the wire, and the share of all frames "
+                "sent that its full ring refused.\n"
             )
             yield table(head, body, words=len(labels))
 
