@@ -62,8 +62,9 @@ class Observation:
     wire: WireReading
     #: SYNs that good clients sent over the whole trial, by their kernels.
     good_syns: int
-    #: Of all their frames, those that a lossy line, a full ring or a full queue took on the way.
-    good_frames_lost: int
+    #: Frames that were not the flood's and were lost on the way, by a lossy line, a full ring or a full
+    #: queue: good clients', and the server's answers.
+    other_frames_lost: int
     counted: Counted
     busy: Busy
     connections: Mapping[str, Sequence[Connection]]

@@ -74,7 +74,7 @@ def uncounted_syns(observed: Observation) -> int | None:
         return None
     refused = observed.wire.refused_frames
     syns_alone = observed.syns == observed.frames
-    explained = min(observed.good_syns, observed.good_frames_lost) + (0 if syns_alone else refused)
+    explained = min(observed.good_syns, observed.other_frames_lost) + (0 if syns_alone else refused)
     missing = observed.syns - (refused if syns_alone else 0) + observed.good_syns - counted
     return missing if missing < 0 else max(missing - explained, 0)
 

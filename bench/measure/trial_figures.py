@@ -98,7 +98,7 @@ def _load(observed: Observation) -> Figures:
         "offered_syn_per_s": offered_per_s,
         "received_syn_per_s": (observed.frames - refused) / observed.frames * offered_per_s,
         "lost_at_ring": refused,
-        "good_frames_lost": observed.good_frames_lost,
+        "other_frames_lost": observed.other_frames_lost,
         "unaccounted_frames": unaccounted_frames(observed),
         "uncounted_syns": uncounted_syns(observed),
         "dropped_syns": observed.counted.dropped_syns,

@@ -41,7 +41,7 @@ _LOAD = {
     "dropped_syns": "dropped by the defence",
     "receiver_capacity_per_s": "receiver's capacity",
     "lost_at_ring": "lost at the ring",
-    "good_frames_lost": "good clients' lost",
+    "other_frames_lost": "others' frames lost",
     "unaccounted_frames": "unaccounted",
     "uncounted_syns": "uncounted",
 }

@@ -51,8 +51,8 @@ FIGURES: dict[str, Figure] = {
     "received_syn_per_s": Figure("1/s", "higher", "those of them that the receiver took off its ring"),
     "processed_syn_per_s": Figure("1/s", "higher", "those of them that the detector counted"),
     "lost_at_ring": Figure("frames", "lower", "refused by the receiver's full ring"),
-    "good_frames_lost": Figure(
-        "frames", "lower", "good clients' frames lost before the detector: ring, queues"
+    "other_frames_lost": Figure(
+        "frames", "lower", "not the flood's: good clients' frames and answers, lost in queues and on lines"
     ),
     "unaccounted_frames": Figure(
         "frames", "lower", "sent, and found nowhere (negative: found, never sent)", portable=True

@@ -97,7 +97,7 @@ class FloodTrial:
             floods=done,
             wire=after.wire - before.wire,
             good_syns=after.good_syns - before.good_syns,
-            good_frames_lost=after.lost_frames - before.lost_frames,
+            other_frames_lost=after.lost_frames - before.lost_frames,
             counted=counted(self._deployed, before, after),
             busy=self._busy(meter, *marks),
             connections=connections,

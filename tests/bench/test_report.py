@@ -109,7 +109,7 @@ def test_exchanges_and_capacity_are_shown() -> None:
         exchange_success=0.5,
         exchanges_attempted=40,
         receiver_capacity_per_s=500_000,
-        good_frames_lost=3,
+        other_frames_lost=3,
     )
     seen, loaded = scenario_tables(scenario([made]))
     assert seen.splitlines()[0] == "| defence | n | exchanges answered, % | of exchanges, exchanges |"

@@ -62,7 +62,7 @@ def seen(**changes: Any) -> Observation:
         "floods": (flood(),),
         "wire": WireReading(2000, 0, 2300, 0),
         "good_syns": 30,
-        "good_frames_lost": 0,
+        "other_frames_lost": 0,
         "counted": Counted(detects=True, syns=2030, dropped_syns=0, map_bytes=1, lost_updates=0),
         "busy": Busy(2000 * MS, 200 * MS, 40 * MS, 50 << 20),
         "connections": {"client": [Connection(BEGAN_NS - 900 * MS, True, 1.0)]},
@@ -148,18 +148,18 @@ def test_refused_frames_are_named_and_the_receiver_blamed() -> None:
 
 def test_what_was_lost_by_name_explains_what_was_not_counted() -> None:
     """A good client's frame that a queue lost may have been its SYN; no more than that is excused."""
-    lost = {"good_frames_lost": 3, "counted": Counted(detects=True, syns=2027)}
+    lost = {"other_frames_lost": 3, "counted": Counted(detects=True, syns=2027)}
     assert figures_of(seen(**lost))["uncounted_syns"] == 0
     assert list(broken_premises(seen(**lost))) == []
     assert figures_of(seen(**lost | {"counted": Counted(detects=True, syns=2026)}))["uncounted_syns"] == 1
     # No more SYNs of theirs can be lost than they sent.
-    many = {"good_frames_lost": 900, "counted": Counted(detects=True, syns=1999)}
+    many = {"other_frames_lost": 900, "counted": Counted(detects=True, syns=1999)}
     assert figures_of(seen(**many))["uncounted_syns"] == 1
 
 
 def test_a_detector_that_counts_too_many_is_found_out() -> None:
     """No loss explains a SYN that was counted and never sent."""
-    observed = seen(good_frames_lost=5, counted=Counted(detects=True, syns=2031))
+    observed = seen(other_frames_lost=5, counted=Counted(detects=True, syns=2031))
     assert figures_of(observed)["uncounted_syns"] == -1
 
 
