@@ -114,7 +114,7 @@ def test_exchanges_and_capacity_are_shown() -> None:
     seen, loaded = scenario_tables(scenario([made]))
     assert seen.splitlines()[0] == "| defence | n | exchanges answered, % | of exchanges, exchanges |"
     assert rows(seen, "a") == [["a", "1", "50", "40"]]
-    assert "receiver's capacity, 1/s | good clients' lost, frames" in loaded
+    assert "receiver's capacity, 1/s | others' frames lost, frames" in loaded
     assert rows(loaded, "a") == [["a", "1", "500 k", "3"]]
 
 
