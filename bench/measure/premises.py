@@ -12,7 +12,7 @@ RATE_TOLERANCE = 0.05
 #: The receiver's ring was full when it refused more than this share.
 REFUSED_SHARE = 0.001
 #: The receiver's CPU was at its limit when its thread had this share of it.
-RECEIVER_BUSY = 0.9
+RECEIVER_BUSY = 0.75
 #: Least share of a client's attempts before the flood that were served; of one whose line loses frames.
 _SERVED_BEFORE = 0.95
 _SERVED_BEFORE_LOSSY = 0.5
