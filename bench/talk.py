@@ -101,7 +101,7 @@ class Child(Generic[_Said]):
         """Tell the child something; raises SynguardError when it has ended."""
         try:
             self._channel.sendall(msgspec.json.encode(line) + b"\n")
-        except BrokenPipeError as error:
+        except OSError as error:
             raise SynguardError(f"{self._name} has ended") from error
 
     def hear(self, timeout_s: float) -> _Said:
@@ -122,6 +122,11 @@ class Child(Generic[_Said]):
         # A child that has ended has no more orders either.
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_WR)
+
+    def kill(self) -> None:
+        """Kill the child; what it had said can still be heard. Harmless when it has ended."""
+        self._process.kill()
+        self._process.wait()
 
     def end(self) -> int:
         """Close the child's input and wait for its end; return its exit code."""

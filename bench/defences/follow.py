@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -16,6 +19,8 @@ from bench.net.enter import child_environment, command_in
 from synguard.errors import SynguardError, UnsupportedError, UsageError
 
 _STOP_TIMEOUT_S = 10.0
+#: The end of a log comes with the end of its program, unless something else has it open too.
+_LOG_TIMEOUT_S = 2.0
 _ERRORS = {error.exit_code: error for error in (SynguardError, UsageError, UnsupportedError)}
 
 
@@ -157,14 +162,27 @@ class Followed:
         return self.wait()
 
     def wait(self) -> int:
-        """Wait for the end of a program that was told to stop, and return its exit code."""
+        """Wait for the end of a program that was told to stop, and return its exit code.
+
+        What it started and left running is killed; raises SynguardError when even then its log has no end.
+        """
         try:
             self._process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._reader.join()
+        self._read_to_the_end()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
                 pipe.close()
         return self._process.returncode
+
+    def _read_to_the_end(self) -> None:
+        self._reader.join(_LOG_TIMEOUT_S)
+        if self._reader.is_alive():
+            # Its session is its own, so this reaches what it left behind and nobody else.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._reader.join(_LOG_TIMEOUT_S)
+        if self._reader.is_alive():
+            raise SynguardError(f"{self._name} has ended, but something that it started keeps its log open")

@@ -40,6 +40,7 @@ class FloodGenerator:
         errand = Errand(namespace, interface, *macs, max(os.sched_getaffinity(0)))
         self._child = Child("bench.flood.child", errand, Said)
         self._ready = False
+        self._sending = False
 
     @classmethod
     def between(cls, topology: Topology) -> Self:
@@ -81,6 +82,7 @@ class FloodGenerator:
         """
         plan.check()
         self.wait_until_ready()
+        self._sending = True
         self._child.order(plan)
         return self._heard("started", _GRACE_S)
 
@@ -89,17 +91,33 @@ class FloodGenerator:
         return self._heard("done", plan.duration_s + _GRACE_S)
 
     def stop(self) -> FloodReport:
-        """End the flood now and return its report."""
-        self._child.order(None)
-        return self._heard("done", _GRACE_S)
+        """End the flood now and return its report; harmless when none is being sent.
+
+        Raises SynguardError for a generator that has ended, or that has to be killed to be stopped.
+        """
+        if not self._sending:
+            return _NOTHING_YET
+        try:
+            self._child.order(None)
+            return self._heard("done", _GRACE_S, passing="started")
+        except SynguardError:
+            self._child.kill()
+            raise
+        finally:
+            self._sending = False
 
     def flood(self, plan: FloodPlan) -> FloodReport:
         """Send one whole flood and return its report."""
         self.start(plan)
         return self.finish(plan)
 
-    def _heard(self, event: str, timeout_s: float) -> FloodReport:
+    def _heard(self, event: str, timeout_s: float, passing: str = "") -> FloodReport:
+        """Return the report of that event, which another may come before; each has its time."""
         said = self._child.hear(timeout_s)
+        if said.event == passing:
+            said = self._child.hear(timeout_s)
+        if said.event in {"done", "failed"}:
+            self._sending = False
         if said.event == "failed":
             raise _ERRORS.get(self._child.end(), SynguardError)(said.text)
         if said.event != event:

@@ -6,20 +6,20 @@ the tool even where this process cannot any more.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from bench.flood.commands import PACKAGES, Tool, command_of, is_connect_scan, sent_in
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan, FloodReport
+from bench.folders import folder
 from bench.net.counters import syns_sent
 from bench.net.enter import enter
 from bench.net.links import Endpoint
@@ -72,23 +72,34 @@ def flooder(tool: Tool | str, topology: Topology) -> Flooder:
 
 
 class _Watch(threading.Thread):
-    """Looks at how many frames an endpoint has sent, until told to end."""
+    """Looks at how many frames an endpoint has sent, until told to end.
+
+    What goes wrong in it is raised by whoever waits for it.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(name=f"watch-{endpoint.namespace}", daemon=True)
         self._endpoint = endpoint
-        self.looking = threading.Event()
         self.first_seen = threading.Event()
+        self._looking = threading.Event()
         self._ended = threading.Event()
+        self._error: OSError | SynguardError | None = None
         self.frames = 0
         self.first_ns = 0
         self.last_ns = 0
 
     def run(self) -> None:
         """Look until the end, and once more."""
-        enter(self._endpoint.namespace)
+        try:
+            enter(self._endpoint.namespace)
+            self._look()
+        except (OSError, SynguardError) as error:
+            self._error = error
+        self._looking.set()
+
+    def _look(self) -> None:
         before = self._sent_frames()
-        self.looking.set()
+        self._looking.set()
         ended = False
         while not ended:
             ended = self._ended.wait(_LOOK_S[self.first_seen.is_set()])
@@ -98,10 +109,22 @@ class _Watch(threading.Thread):
                 self.first_ns = self.first_ns or now_ns
                 self.first_seen.set()
 
+    def wait_until_looking(self) -> None:
+        """Wait until every frame from now on is seen; raises SynguardError when none would be."""
+        if not self._looking.wait(_START_TIMEOUT_S):
+            raise SynguardError(f"nobody looks at {self._endpoint.interface} after {_START_TIMEOUT_S:g} s")
+        self._check()
+
     def end(self) -> None:
-        """Look one last time."""
+        """Look one last time; raises SynguardError when it could not be looked at to the end."""
         self._ended.set()
         self.join()
+        self._check()
+
+    def _check(self) -> None:
+        if self._error:
+            where = f"{self._endpoint.interface} of {self._endpoint.namespace}"
+            raise SynguardError(f"counting the frames of {where}: {self._error}") from self._error
 
     def _sent_frames(self) -> int:
         with open("/proc/thread-self/net/dev", encoding="ascii") as file:
@@ -133,13 +156,14 @@ class ToolFlood:
         self._tool = tool
         self._topology = topology
         self._process: subprocess.Popen[Any] | None = None
+        self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         if shutil.which(self._tool, path=_FOLDERS) is None:
             package = PACKAGES[self._tool]
             raise UnsupportedError(f"{self._tool} is missing here: install Debian's package {package}")
-        self._folder = tempfile.TemporaryDirectory(prefix="synguard-bench-")
-        self._output = Path(self._folder.name) / "output"
+        self._folder = self._open.enter_context(folder("flood"))
+        self._output = self._folder / "output"
         return self
 
     def __exit__(
@@ -148,9 +172,9 @@ class ToolFlood:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._process is not None:
-            self.stop()
-        self._folder.cleanup()
+        with self._open:
+            if self._process is not None:
+                self.stop()
 
     def wait_until_ready(self) -> None:
         """Return at once: a tool is ready when it is started."""
@@ -160,18 +184,24 @@ class ToolFlood:
 
         Raises UsageError for a plan that the tool cannot keep, SynguardError when it sends nothing.
         """
-        attacker, folder = self._topology.attacker, Path(self._folder.name)
-        command = command_of(self._tool, plan, attacker, self._topology.guarded.mac, folder)
+        attacker = self._topology.attacker
+        command = command_of(self._tool, plan, attacker, self._topology.guarded.mac, self._folder)
         bound_s = f"{plan.duration_s + (_START_S if plan.syn_per_s is None else _GRACE_S):.3f}"
         limits = ["timeout", "--signal=INT", f"--kill-after={_KILL_AFTER_S:g}", bound_s]
         # Of a connect scan, only the kernel knows how many SYNs it sent.
         self._syns_before = syns_sent(attacker) if is_connect_scan(self._tool, plan) else None
         self._watch = _Watch(attacker)
         self._watch.start()
-        self._watch.looking.wait()
+        self._watch.wait_until_looking()
         with self._output.open("wb") as output:
             self._process = start_in(
-                attacker, limits + command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                attacker,
+                limits + command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # So that the tool can be killed together with what limits it.
+                start_new_session=True,
             )
         os.sched_setaffinity(self._process.pid, {max(os.sched_getaffinity(0))})
         self._wait_for_first_frame(self._process)
@@ -201,12 +231,17 @@ class ToolFlood:
                 raise SynguardError(f"{self._tool} sent nothing: {self._said()}")
 
     def _ended(self, timeout_s: float) -> FloodReport:
-        """Wait for the process's end and return its report."""
-        if self._process is None:
+        """Wait for the process's end and return its report; kill it when it does not end in time."""
+        process, self._process = self._process, None
+        if process is None:
             raise SynguardError(f"{self._tool} was not started")
-        self._process.wait(timeout_s)
-        self._process = None
-        self._watch.end()
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise SynguardError(f"{self._tool} did not end within {timeout_s:g} s: {self._said()}") from error
+        finally:
+            _kill(process)
+            self._watch.end()
         sent = sent_in(self._tool, self._said())
         if self._syns_before is not None:
             sent = syns_sent(self._topology.attacker) - self._syns_before
@@ -224,3 +259,10 @@ class ToolFlood:
             syns=syns,
             distinct_syns=syns,
         )
+
+
+def _kill(process: subprocess.Popen[Any]) -> None:
+    """Kill a process, and what it started; harmless when it has ended."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

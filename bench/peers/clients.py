@@ -24,6 +24,8 @@ from synguard.errors import SynguardError
 __all__ = ["Connection", "GoodClient", "shake_hands", "source_addresses"]
 
 _FIRST_HOST = 2
+#: The last attempts are cut off long before, where the client gets any CPU at all.
+_END_TIMEOUT_S = 15.0
 
 
 def source_addresses(endpoint: Endpoint, version: int, count: int) -> list[str]:
@@ -77,17 +79,25 @@ class GoodClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop()
-        self._child.end()
+        try:
+            self._stop()
+        finally:
+            self._child.end()
 
     def _listen(self) -> None:
         for progress in self._child.heard():
             self._records.append(progress.records)
             self._progress = progress
 
-    def _stop(self) -> None:
+    def _stop(self) -> bool:
+        """Begin no more and wait for the end; return whether the child ended in time, or had to be killed."""
         self._child.no_more_orders()
-        self._listening.join()
+        self._listening.join(_END_TIMEOUT_S)
+        if not self._listening.is_alive():
+            return True
+        self._child.kill()
+        self._listening.join(_END_TIMEOUT_S)
+        return False
 
     @property
     def pid(self) -> int:
@@ -127,9 +137,10 @@ class GoodClient:
     def finish(self) -> list[Connection]:
         """Begin no more; return every attempt once the last has succeeded or failed.
 
-        Raises SynguardError when the child ended before it was told to.
+        Raises SynguardError when the child ended before it was told to, or had to be killed.
         """
-        self._stop()
+        if not self._stop():
+            raise SynguardError(f"the good client did not end within {_END_TIMEOUT_S:g} s")
         if not self._progress.over:
             raise SynguardError("the good client ended by itself")
         return self.connections

@@ -87,9 +87,15 @@ class Stage:
         return arena
 
     def clear(self) -> None:
-        """Remove all arenas."""
+        """Remove all arenas; raises the first error once all have been tried."""
+        errors: list[BaseException] = []
         for wanted in list(self._arenas):
-            self._close(wanted)
+            try:
+                self._close(wanted)
+            except BaseException as error:  # noqa: BLE001 - raised again when the others are closed
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _close(self, wanted: Wanted) -> None:
         self._arenas.pop(wanted).__exit__(None, None, None)

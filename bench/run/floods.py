@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
+from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodReport
 from bench.flood.resolve import plan_of
 from bench.flood.tools import Flooder, flooder
 from bench.measure.observation import Flood
 from bench.run.arena import Arena
-from bench.scenario.model import FloodScenario, FloodSpec
+from bench.scenario.model import FloodScenario
+from synguard.errors import SynguardError
 
 
 class Floods:
     """All loads of one trial, while the ``with`` block lasts.
+
+    None outlives the block, nor an error of ``start`` or ``finish``.
 
     Raises UsageError for loads that make no sense, UnsupportedError for tools that are missing.
     """
@@ -33,8 +37,16 @@ class Floods:
 
     def __enter__(self) -> Self:
         generators = iter(self._arena.generators(sum(spec.tool == "generator" for spec in self._specs)))
-        for spec in self._specs:
-            self._senders.append(next(generators) if spec.tool == "generator" else self._other(spec))
+        with contextlib.ExitStack() as opened:
+            for spec in self._specs:
+                if spec.tool == "generator":
+                    generator = next(generators)
+                    opened.callback(_stop, generator)
+                    self._senders.append(generator)
+                else:
+                    tool = flooder(spec.tool, self._arena.topology)
+                    self._senders.append(opened.enter_context(tool))
+            self._open = opened.pop_all()
         return self
 
     def __exit__(
@@ -45,8 +57,14 @@ class Floods:
     ) -> None:
         self._open.close()
 
-    def _other(self, spec: FloodSpec) -> Flooder:
-        return self._open.enter_context(flooder(spec.tool, self._arena.topology))
+    @contextlib.contextmanager
+    def _ended_by_errors(self) -> Iterator[None]:
+        """End all floods on an error, while the clients, the server and its defence are still there."""
+        try:
+            yield
+        except BaseException:
+            self._open.close()
+            raise
 
     def wait_until_ready(self) -> None:
         """Wait until all may begin at once."""
@@ -58,19 +76,27 @@ class Floods:
         began_s = time.monotonic()
         firsts: list[int] = []
         order = sorted(range(len(self._specs)), key=lambda index: self._specs[index].start_s)
-        for index in order:
-            pause_s = began_s + self._specs[index].start_s - time.monotonic()
-            threading.Event().wait(max(pause_s, 0.0))
-            firsts.append(self._senders[index].start(self._plans[index]).first_ns)
+        with self._ended_by_errors():
+            for index in order:
+                pause_s = began_s + self._specs[index].start_s - time.monotonic()
+                threading.Event().wait(max(pause_s, 0.0))
+                firsts.append(self._senders[index].start(self._plans[index]).first_ns)
         return min(firsts)
 
     def finish(self) -> list[Flood]:
         """Wait for the end of all; return what each did."""
-        reports = [sender.finish(plan) for sender, plan in zip(self._senders, self._plans, strict=True)]
+        with self._ended_by_errors():
+            reports = [sender.finish(plan) for sender, plan in zip(self._senders, self._plans, strict=True)]
         return [
             Flood(spec, plan, report)
             for spec, plan, report in zip(self._specs, self._plans, reports, strict=True)
         ]
+
+
+def _stop(generator: FloodGenerator) -> None:
+    # One that has ended sends no more, and whatever ended it is told elsewhere.
+    with contextlib.suppress(SynguardError):
+        generator.stop()
 
 
 def span_ns(reports: Sequence[FloodReport]) -> tuple[int, int]:

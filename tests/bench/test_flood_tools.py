@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
@@ -114,6 +116,64 @@ def test_a_tool_that_sends_nothing_says_why(topology: Topology, monkeypatch: pyt
         pytest.raises(SynguardError, match="trafgen sent nothing: no such thing"),
     ):
         sender.start(plan_for("192.0.2.1"))
+
+
+def test_a_tool_that_does_not_end_is_killed(topology: Topology, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When even the tool's time limit hangs, both are killed and the error says so."""
+    # A frame, and then its parent, which was to end it in time, is stopped.
+    argv = ["bash", "-c", "echo >/dev/udp/198.18.0.1/9; echo stuck; kill -STOP $PPID; exec sleep 61"]
+    monkeypatch.setattr(tools, "command_of", lambda *_: argv)
+    plan = plan_for("192.0.2.1", duration_s=0.2)
+    with ToolFlood("trafgen", topology) as sender:
+        sender.start(plan)
+        monkeypatch.setattr(tools, "_START_TIMEOUT_S", 0.1)
+        monkeypatch.setattr(tools, "_KILL_AFTER_S", 0.1)
+        with pytest.raises(SynguardError, match=r"trafgen did not end within 0\.9 s: stuck"):
+            sender.finish(plan)
+    wait_until(lambda: processes_in(topology) == [], "the tool's end")
+
+
+def test_frames_that_cannot_be_counted_are_an_error(
+    topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody can look at the attacker's interface, no tool is started, and nobody waits for ever."""
+
+    def enter(_: str) -> None:
+        raise OSError("no such namespace")
+
+    monkeypatch.setattr(tools, "enter", enter)
+    with (
+        ToolFlood("trafgen", topology) as sender,
+        pytest.raises(SynguardError, match=r"counting the frames of net0 of sg-.*: no such namespace"),
+    ):
+        sender.start(plan_for("192.0.2.1"))
+    assert processes_in(topology) == []
+
+
+def test_counting_that_does_not_begin_is_an_error(
+    topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever would count the frames and hangs is waited for only so long."""
+    over = threading.Event()
+    monkeypatch.setattr(tools, "enter", lambda _: over.wait(10))
+    monkeypatch.setattr(tools, "_START_TIMEOUT_S", 0.2)
+    with (
+        ToolFlood("trafgen", topology) as sender,
+        pytest.raises(SynguardError, match=r"nobody looks at net0 after 0\.2 s"),
+    ):
+        sender.start(plan_for("192.0.2.1"))
+    over.set()
+
+
+def test_a_tools_folder_can_be_swept(
+    topology: Topology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool's folder has this process in its name, and is gone with its block."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with ToolFlood("trafgen", topology):
+        (made,) = tmp_path.iterdir()
+        assert made.name.startswith(f"synguard-flood-{os.getpid()}-")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_tool_is_named_with_its_package(

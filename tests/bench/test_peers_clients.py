@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -15,6 +16,7 @@ from bench.net.counters import tcp_counters
 from bench.net.line import Line
 from bench.net.links import Endpoint
 from bench.net.namespaces import Topology, run_in, wait_until
+from bench.peers import clients
 from bench.peers.clients import GoodClient
 from bench.peers.servers import serve
 from bench.scenario.model import ClientSpec, ServerSpec
@@ -201,3 +203,14 @@ def test_a_client_that_dies_is_no_client(topology: Topology) -> None:
         os.kill(client.pid, signal.SIGKILL)
         with pytest.raises(SynguardError, match="by itself"):
             client.finish()
+
+
+def test_a_client_that_does_not_end_is_killed(topology: Topology, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that gets no CPU any more is waited for only so long, and the error says so."""
+    monkeypatch.setattr(clients, "_END_TIMEOUT_S", 0.3)
+    with served(topology), visitor(topology, PLAIN) as client:
+        wait_until(lambda: client.succeeded > 0, "the client")
+        os.kill(client.pid, signal.SIGSTOP)
+        with pytest.raises(SynguardError, match=r"the good client did not end within 0\.3 s"):
+            client.finish()
+        assert not Path(f"/proc/{client.pid}").exists()
