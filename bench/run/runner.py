@@ -96,13 +96,13 @@ class Runner:
                 yield from ladder.play(cell.scenario, self._tell)
             return
         for repetition in range(1, plan.scenario.repetitions + 1):
-            for cell in _in_turn(plan.cells, repetition):
+            for cell in in_turn(plan.cells, repetition):
                 for trial in _until_valid(self._stage, cell, repetition):
                     self._tell(line_of(trial))
                     yield trial
 
 
-def _in_turn(cells: Sequence[Cell], repetition: int) -> list[Cell]:
+def in_turn(cells: Sequence[Cell], repetition: int) -> list[Cell]:
     """Return the cells in another order for each repetition; those that need the same hosts stay together."""
     first = (repetition - 1) * max(len(cells) // 3, 1) % len(cells)
     turned = [*cells[first:], *cells[:first]]

@@ -114,6 +114,17 @@ def test_a_client_that_never_gets_through_is_no_result(tmp_path: Path) -> None:
     assert "clients-up: the good client 'lost' was not ready" in done.trials[0].invalid_because[0]
 
 
+def test_a_daemon_that_will_not_start_is_not_tried_again(tmp_path: Path) -> None:
+    """What no other try can mend fails the run at once, in the daemon's own words."""
+    text = SMALL.replace(
+        "repetitions", 'defence = "synguard-off"\nsettings = { detect = { nonsense = 1 } }\nrepetitions'
+    )
+    done, said = play(tmp_path, text, exit_code=1)
+    (trial,) = done.trials
+    assert "nonsense" in trial.invalid_because[0]
+    assert "nonsense" in said
+
+
 def test_a_broken_promise_fails_the_run(tmp_path: Path) -> None:
     """A valid trial that breaks a promise ends the run with 1 and the promise in words."""
     text = SMALL + '[[promises]]\nfigure = "lost_at_ring"\nat_least = 1\n'
