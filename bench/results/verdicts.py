@@ -80,6 +80,9 @@ def _verdict(promise: Promise, cells: Sequence[CellTrials]) -> Verdict:
         observed = "no such cell was played"
     elif len(meant) == 1:
         observed = told[0][1]
+    elif held and len({observed for _, observed in told}) == 1:
+        # Dozens of cells that all say the same are told in one breath.
+        observed = f"{told[0][1]}, in each of {len(told)} cells"
     else:
         observed = "; ".join(f"{cell.name}: {observed}" for cell, observed in told)
     return Verdict(promise=words_for(promise), held=held, observed=observed)

@@ -37,6 +37,14 @@ def test_equals_must_hold_every_time() -> None:
     assert verdict.observed == "median 0 of 3 repetitions [0 to 1]"
 
 
+def test_cells_that_all_say_the_same_are_told_in_one_breath() -> None:
+    """A promise kept alike by many cells names their number, one that is broken the cells that broke it."""
+    made = [one for rate in (1, 2, 3) for one in trials({"rate": rate}, false_alarms=[0, 0])]
+    assert judged(made, "false_alarms", equals=0).observed == "0 in 2 of 2 repetitions, in each of 3 cells"
+    broken = [*made, *trials({"rate": 4}, false_alarms=[1])]
+    assert judged(broken, "false_alarms", equals=0).observed == "rate 4: 1 in 1 of 1 repetitions"
+
+
 def test_a_word_must_be_said_every_time() -> None:
     """A fact is compared as a word, and silence is not that word."""
     made = [trial({}, n, {"class": word}) for n, word in enumerate(["spoofed", "spoofed", None])]
