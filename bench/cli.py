@@ -15,9 +15,9 @@ from bench.defences.registry import chosen
 from bench.net.namespaces import exit_on_signals
 from bench.report.commands import compare, report, schema
 from bench.results.machine import this_machine
-from bench.results.model import Result
+from bench.results.model import Result, now
 from bench.results.store import ResultFile
-from bench.run.runner import Runner, now
+from bench.run.runner import Runner
 from bench.run.telling import failures
 from bench.scenario.load import Plan, find, load, names
 from bench.scenario.model import FloodScenario

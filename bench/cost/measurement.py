@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from statistics import median
 
 from bench.cost.packets import Packet, Temperature
@@ -15,7 +14,7 @@ from bench.cost.rungs import EMPTY, Rung
 from bench.cost.stage import Stage
 from bench.cost.validity import count_faults, kernel_faults, verdict_fault
 from bench.cost.writer import Stream, repeat
-from bench.results.model import Label, Trial
+from bench.results.model import Label, Trial, now
 
 #: Turns that each program takes in one trial.
 SLICES = 8
@@ -68,7 +67,7 @@ class Measurement:
 
     def trials(self, repetition: int) -> list[Trial]:
         """Measure; return a trial for each program that meets such a packet."""
-        started_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        started_at = now()
         faults_before = list(kernel_faults())
         with _pinned():
             tallies = self._measure()

@@ -5,11 +5,18 @@ Times are ISO 8601 UTC with ``Z``. An unknown figure is null, which is not zero.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 
 SCHEMA_VERSION = 1
 
 Label = str | float | int | bool
+
+
+def now() -> str:
+    """Return the present moment as results write it."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):

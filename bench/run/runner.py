@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +14,7 @@ from bench.folders import folder
 from bench.measure.premises import broken_premises, deserves_another_try
 from bench.measure.trial_figures import facts_of, figures_of
 from bench.results.cells import cells_of, has_labels
-from bench.results.model import Result, ScenarioResult, Trial
+from bench.results.model import Result, ScenarioResult, Trial, now
 from bench.results.verdicts import judge
 from bench.run.arena import Stage, Wanted
 from bench.run.telling import line_of
@@ -158,11 +157,6 @@ def _place_of(error: Exception) -> str:
 
 def _trial(cell: Cell, repetition: int, started_at: str, lasted_s: float, seen: dict[str, Any]) -> Trial:
     return Trial(labels=cell.labels, repetition=repetition, started_at=started_at, lasted_s=lasted_s, **seen)
-
-
-def now() -> str:
-    """Return the present moment as results write it."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _promises_of(plan: Plan) -> list[Promise]:

@@ -16,11 +16,15 @@ Reading = Mapping[str, float | None]
 
 
 class Sampler:
-    """Reads growing counts ten times a second in a thread of its own, while the ``with`` block lasts."""
+    """Reads growing counts ten times a second in a thread of its own, while the ``with`` block lasts.
+
+    What reading raises is raised when the block ends: a line cut short would look like a flood that ended.
+    """
 
     def __init__(self, read: Callable[[], Reading]) -> None:
         self._read = read
         self._samples: list[tuple[int, Reading]] = []
+        self._error: Exception | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="timeline", daemon=True)
 
@@ -36,8 +40,16 @@ class Sampler:
     ) -> None:
         self._ending.set()
         self._thread.join()
+        if self._error is not None and error is None:
+            raise self._error
 
     def _run(self) -> None:
+        try:
+            self._sample()
+        except Exception as error:  # noqa: BLE001 - raised again where the block ends
+            self._error = error
+
+    def _sample(self) -> None:
         while True:
             self._samples.append((time.monotonic_ns(), self._read()))
             if self._ending.wait(STEP_S):

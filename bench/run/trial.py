@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.defences.follow import LogEvent
 from bench.defences.registry import Deployed, Target, deploy
-from bench.flood.resolve import source_of
+from bench.flood.resolve import address_of, source_of
 from bench.measure.alerts import stories
 from bench.measure.observation import Busy, Flood, Observation
 from bench.measure.usage import Mark, UsageMeter
@@ -129,7 +129,7 @@ class FloodTrial:
         topology, scenario = self._topology, self._scenario
         return Target(
             guarded=topology.guarded,
-            addresses=(str(topology.server.ipv4.ip), str(topology.server.ipv6.ip)),
+            addresses=(address_of(topology.server, 4), address_of(topology.server, 6)),
             port=scenario.server.port,
             role=scenario.role,
             folder=self._folder,
@@ -139,9 +139,8 @@ class FloodTrial:
 
     def _client(self, spec: ClientSpec) -> GoodClient:
         server = self._scenario.server
-        addresses = self._topology.server
-        address = addresses.ipv6.ip if spec.family == 6 else addresses.ipv4.ip
-        return GoodClient(self._topology.clients[spec.name], spec, str(address), server.port, server.kind)
+        address = address_of(self._topology.server, spec.family)
+        return GoodClient(self._topology.clients[spec.name], spec, address, server.port, server.kind)
 
     def _learn(self) -> None:
         """Let the good clients be alone for a while. Raises SynguardError when one is not served."""
