@@ -13,6 +13,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
+from synguard.sight import Sight
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -123,6 +125,8 @@ class Snapshot:
     #: Only sources that the probe named as candidates, not all it holds.
     sources: tuple[SourceReading, ...] = ()
     totals: Mapping[str, int] = field(default_factory=dict)
+    #: What the probe can see at all.
+    sight: Sight = field(default_factory=Sight)
 
 
 class AlertKind(StrEnum):
