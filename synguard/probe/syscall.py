@@ -1,20 +1,17 @@
-"""The raw bpf(2) system call: maps in batches and program test runs, without loading any library.
+"""What bpf(2) can do with maps and programs that are there: maps in batches, descriptions, test runs.
 
-Layouts of ``union bpf_attr`` are those of ``include/uapi/linux/bpf.h``. Every function raises
-OSError with the kernel's errno.
+Every function raises OSError with the kernel's errno.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import os
-import platform
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_SYSCALL_NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
+from synguard.probe.bpfcall import address, attributes, bpf, filled
 
 BPF_MAP_LOOKUP_ELEM = 1
 BPF_MAP_UPDATE_ELEM = 2
@@ -33,32 +30,6 @@ PER_CPU_MAP_TYPES = frozenset({5, 6, 10})
 #: Of ``BPF_PROG_TEST_RUN``: run XDP frames through the real driver paths.
 BPF_F_TEST_XDP_LIVE_FRAMES = 1 << 1
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _bpf(command: int, attributes: ctypes.Array[ctypes.c_char]) -> int:
-    number = _SYSCALL_NUMBERS.get(platform.machine())
-    if number is None:
-        raise OSError(errno.ENOSYS, f"no bpf system call number known for {platform.machine()}")
-    result = int(_libc.syscall(number, command, ctypes.byref(attributes), len(attributes)))
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
-
-
-def _attributes(layout: str, *values: int) -> ctypes.Array[ctypes.c_char]:
-    packed = struct.pack(layout, *values)
-    return ctypes.create_string_buffer(packed, len(packed))
-
-
-def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
-    return ctypes.addressof(buffer)
-
-
-def _filled(data: bytes) -> ctypes.Array[ctypes.c_char]:
-    return ctypes.create_string_buffer(data, max(len(data), 1))
-
 
 def possible_cpus() -> int:
     """Return how many CPUs the kernel could ever bring up: per-CPU values have that many copies."""
@@ -71,6 +42,7 @@ def possible_cpus() -> int:
 class MapInfo:
     """What the kernel says of a map; sizes in bytes."""
 
+    id: int
     type: int
     key_size: int
     value_size: int
@@ -92,14 +64,14 @@ class ProgramInfo:
 
 def _object_info(fd: int, size: int = 256) -> bytes:
     info = ctypes.create_string_buffer(size)
-    _bpf(BPF_OBJ_GET_INFO_BY_FD, _attributes("=IIQ", fd, size, _address(info)))
+    bpf(BPF_OBJ_GET_INFO_BY_FD, attributes("=IIQ", fd, size, address(info)))
     return info.raw
 
 
 def map_info(fd: int) -> MapInfo:
     """Return the kernel's description of the map behind ``fd``."""
-    kind, _, key_size, value_size, max_entries, _, name = struct.unpack_from("=6I16s", _object_info(fd))
-    return MapInfo(kind, key_size, value_size, max_entries, name.split(b"\0", 1)[0].decode())
+    kind, map_id, key_size, value_size, entries, _, name = struct.unpack_from("=6I16s", _object_info(fd))
+    return MapInfo(map_id, kind, key_size, value_size, entries, name.split(b"\0", 1)[0].decode())
 
 
 def program_info(fd: int) -> ProgramInfo:
@@ -111,9 +83,18 @@ def program_info(fd: int) -> ProgramInfo:
     return ProgramInfo(program_id, kind, tag.hex(), name.split(b"\0", 1)[0].decode(), verified)
 
 
+def program_map_ids(fd: int) -> frozenset[int]:
+    """Return the ids of the maps that the program behind ``fd`` uses."""
+    (count,) = struct.unpack_from("=I", _object_info(fd), 52)
+    ids = ctypes.create_string_buffer(max(4 * count, 1))
+    info = filled(struct.pack("=52xIQ192x", count, address(ids)))
+    bpf(BPF_OBJ_GET_INFO_BY_FD, attributes("=IIQ", fd, 256, address(info)))
+    return frozenset(struct.unpack_from(f"={count}I", ids))
+
+
 def program_fd_by_id(program_id: int) -> int:
     """Open the program with that id; needs CAP_SYS_ADMIN."""
-    return _bpf(BPF_PROG_GET_FD_BY_ID, _attributes("=III", program_id, 0, 0))
+    return bpf(BPF_PROG_GET_FD_BY_ID, attributes("=III", program_id, 0, 0))
 
 
 def map_memlock_bytes(fd: int) -> int:
@@ -160,15 +141,15 @@ class BpfMap:
         """Set the value under ``key``. Raises OSError (E2BIG) when the map is full."""
         if len(value) != self.value_bytes or len(key) != self.info.key_size:
             raise ValueError(f"map {self.info.name}: {len(key)}-byte key, {len(value)}-byte value do not fit")
-        key_buffer, value_buffer = _filled(key), _filled(value)
-        addresses = (_address(key_buffer), _address(value_buffer))
-        _bpf(BPF_MAP_UPDATE_ELEM, _attributes("=IIQQQ", self.fd, 0, *addresses, 0))
+        key_buffer, value_buffer = filled(key), filled(value)
+        addresses = (address(key_buffer), address(value_buffer))
+        bpf(BPF_MAP_UPDATE_ELEM, attributes("=IIQQQ", self.fd, 0, *addresses, 0))
 
     def delete(self, key: bytes) -> bool:
         """Remove ``key``; return whether it was there."""
-        key_buffer = _filled(key)
+        key_buffer = filled(key)
         try:
-            _bpf(BPF_MAP_DELETE_ELEM, _attributes("=IIQQQ", self.fd, 0, _address(key_buffer), 0, 0))
+            bpf(BPF_MAP_DELETE_ELEM, attributes("=IIQQQ", self.fd, 0, address(key_buffer), 0, 0))
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return False
@@ -176,10 +157,10 @@ class BpfMap:
         return True
 
     def _element(self, command: int, key: bytes, value: ctypes.Array[ctypes.c_char]) -> bool:
-        key_buffer = _filled(key)
-        key_address = _address(key_buffer) if key else 0
+        key_buffer = filled(key)
+        key_address = address(key_buffer) if key else 0
         try:
-            _bpf(command, _attributes("=IIQQQ", self.fd, 0, key_address, _address(value), 0))
+            bpf(command, attributes("=IIQQQ", self.fd, 0, key_address, address(value), 0))
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return False
@@ -214,16 +195,16 @@ class BpfMap:
     def _batch(self, cursor: bytes | None, entries: int) -> tuple[int, bytes, bytes, bytes | None]:
         """Read up to ``entries`` entries; the returned cursor is None when there are no more."""
         cursor_size = max(self.info.key_size, 4)
-        start = _filled((cursor or b"").ljust(cursor_size, b"\0"))
+        start = filled((cursor or b"").ljust(cursor_size, b"\0"))
         following = ctypes.create_string_buffer(cursor_size)
         keys = ctypes.create_string_buffer(entries * self.info.key_size)
         values = ctypes.create_string_buffer(entries * self.value_bytes)
-        attributes = _attributes(
+        packed = attributes(
             "=QQQQIIQQ",
-            _address(start) if cursor is not None else 0,
-            _address(following),
-            _address(keys),
-            _address(values),
+            address(start) if cursor is not None else 0,
+            address(following),
+            address(keys),
+            address(values),
             entries,
             self.fd,
             0,
@@ -231,12 +212,12 @@ class BpfMap:
         )
         finished = False
         try:
-            _bpf(BPF_MAP_LOOKUP_BATCH, attributes)
+            bpf(BPF_MAP_LOOKUP_BATCH, packed)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
             finished = True
-        (count,) = struct.unpack_from("=I", attributes.raw, 32)
+        (count,) = struct.unpack_from("=I", packed.raw, 32)
         return count, keys.raw, values.raw, None if finished else following.raw
 
 
@@ -270,28 +251,28 @@ def test_run(
 
     """
     live = bool(flags & BPF_F_TEST_XDP_LIVE_FRAMES)
-    data_in = _filled(packet)
+    data_in = filled(packet)
     room = 0 if live else len(packet) + 512
     data_out = ctypes.create_string_buffer(max(room, 1))
-    context_in = _filled(context)
-    attributes = _attributes(
+    context_in = filled(context)
+    packed = attributes(
         "=IIIIQQIIIIQQIII4x",
         program_fd,
         0,
         len(packet),
         room,
-        _address(data_in),
-        0 if live else _address(data_out),
+        address(data_in),
+        0 if live else address(data_out),
         repeat,
         0,
         len(context),
         0,
-        _address(context_in) if context else 0,
+        address(context_in) if context else 0,
         0,
         flags,
         0,
         batch_frames,
     )
-    _bpf(BPF_PROG_TEST_RUN, attributes)
-    _, return_value, _, size_out, _, _, _, duration_ns = struct.unpack_from("=IIIIQQII", attributes.raw)
+    bpf(BPF_PROG_TEST_RUN, packed)
+    _, return_value, _, size_out, _, _, _, duration_ns = struct.unpack_from("=IIIIQQII", packed.raw)
     return TestRunResult(return_value, data_out.raw[: 0 if live else size_out], duration_ns)
