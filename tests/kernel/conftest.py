@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from synguard.probe.probe import Probe
 from synguard.probe.programs import TC_INGRESS_PROGRAM, XDP_PROGRAM
-from tests.kernel.wire import Wire
+from tests.kernel.wire import GatewayWire, MakeWire, Wire
 
 #: The hashes' secret is fixed here, so that a test which fails fails again.
 SECRET = (0x0706050403020100, 0x0F0E0D0C0B0A0908)
@@ -29,12 +29,12 @@ def probe() -> Iterator[Probe]:
 
 
 @pytest.fixture
-def make_wire(probe: Probe) -> Iterator[Callable[[str, int], Wire]]:
-    """Return what makes a wire through an ingress program, of an IP version."""
+def make_wire(probe: Probe) -> Iterator[MakeWire]:
+    """Return what makes a wire through an ingress program, of an IP version, in one role."""
 
-    def make(program: str, version: int) -> Wire:
+    def make(program: str, version: int, role: type[Wire] = Wire) -> Wire:
         number = next(_numbers)
-        return Wire(probe, program, version, number, number * TEST_SPAN_NS)
+        return role(probe, program, version, number, number * TEST_SPAN_NS)
 
     yield make
     for name in ("listeners", "closed_buckets", "blocks"):
@@ -51,24 +51,42 @@ def version(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(params=[XDP_PROGRAM, TC_INGRESS_PROGRAM], ids=["xdp", "tc"])
-def wire(make_wire: Callable[[str, int], Wire], version: int, request: pytest.FixtureRequest) -> Wire:
-    """Return a wire for each ingress program and each IP version."""
-    return make_wire(str(request.param), version)
+def ingress_program(request: pytest.FixtureRequest) -> str:
+    """Return the name of each program that frames may come in by."""
+    return str(request.param)
+
+
+@pytest.fixture(params=[Wire, GatewayWire], ids=["host", "gateway"])
+def wire(make_wire: MakeWire, version: int, ingress_program: str, request: pytest.FixtureRequest) -> Wire:
+    """Return a wire for each role, each ingress program and each IP version."""
+    return make_wire(ingress_program, version, request.param)
 
 
 @pytest.fixture
-def xdp_wire(make_wire: Callable[[str, int], Wire], version: int) -> Wire:
+def host_wire(make_wire: MakeWire, version: int, ingress_program: str) -> Wire:
+    """Return a wire with one guarded interface, for each ingress program and each IP version."""
+    return make_wire(ingress_program, version)
+
+
+@pytest.fixture
+def gateway_wire(make_wire: MakeWire, version: int, ingress_program: str) -> Wire:
+    """Return a wire with two guarded interfaces, for each ingress program and each IP version."""
+    return make_wire(ingress_program, version, GatewayWire)
+
+
+@pytest.fixture
+def xdp_wire(make_wire: MakeWire, version: int) -> Wire:
     """Return a wire through XDP for each IP version: for what does not depend on how frames arrive."""
     return make_wire(XDP_PROGRAM, version)
 
 
 @pytest.fixture
-def ipv4_wire(make_wire: Callable[[str, int], Wire]) -> Wire:
+def ipv4_wire(make_wire: MakeWire) -> Wire:
     """Return a wire through XDP for IPv4 alone."""
     return make_wire(XDP_PROGRAM, 4)
 
 
 @pytest.fixture
-def ipv6_wire(make_wire: Callable[[str, int], Wire]) -> Wire:
+def ipv6_wire(make_wire: MakeWire) -> Wire:
     """Return a wire through XDP for IPv6 alone."""
     return make_wire(XDP_PROGRAM, 6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -11,7 +10,7 @@ from synguard.model import Block, HandshakeCounts
 from synguard.probe import layout
 from synguard.probe.programs import TC_INGRESS_PROGRAM
 from synguard.respond.blocks import Blocks
-from tests.kernel.wire import Wire
+from tests.kernel.wire import MakeWire, Wire
 
 pytestmark = [pytest.mark.root, pytest.mark.kernel]
 
@@ -129,7 +128,7 @@ def test_a_block_of_all_ipv4_spares_ipv6(ipv6_wire: Wire) -> None:
     assert ipv6_wire.syn(ipv6_wire.connection()) == "drop"
 
 
-def test_the_fallback_without_xdp_only_observes(make_wire: Callable[[str, int], Wire], version: int) -> None:
+def test_the_fallback_without_xdp_only_observes(make_wire: MakeWire, version: int) -> None:
     """Where only tc is to be had, a blocked SYN passes and is an attempt like any other."""
     wire = make_wire(TC_INGRESS_PROGRAM, version)
     connection = wire.connection()

@@ -259,24 +259,24 @@ def test_a_reset_that_refuses_nothing_is_not_counted(wire: Wire) -> None:
     assert moved() == {}
 
 
-def test_our_own_connections_count_nothing(wire: Wire) -> None:
+def test_our_own_connections_count_nothing(host_wire: Wire) -> None:
     """A connection that this machine opens is no attempt, and its ACKs complete nothing."""
-    connection = wire.connection(server_port=50123, client_port=443)
-    with wire.counted() as moved:
-        wire.emit(connection.frame(connection.segment("S", outgoing=True), outgoing=True))
-        wire.segment(connection, "SA")
-        wire.emit(connection.frame(connection.segment("A", outgoing=True), outgoing=True))
-        wire.ack(connection, "PA", b"data")
-        wire.ack(connection, "FA")
-        wire.segment(connection, "R")
+    connection = host_wire.connection(server_port=50123, client_port=443)
+    with host_wire.counted() as moved:
+        host_wire.emit(connection.frame(connection.segment("S", outgoing=True), outgoing=True))
+        host_wire.segment(connection, "SA")
+        host_wire.emit(connection.frame(connection.segment("A", outgoing=True), outgoing=True))
+        host_wire.ack(connection, "PA", b"data")
+        host_wire.ack(connection, "FA")
+        host_wire.segment(connection, "R")
     assert moved() == {}
-    assert wire.listener(connection.listener) is None
+    assert host_wire.listener(connection.listener) is None
 
 
-def test_our_own_refused_connection_counts_nothing(wire: Wire) -> None:
+def test_our_own_refused_connection_counts_nothing(host_wire: Wire) -> None:
     """A peer that refuses our SYN aborts nothing."""
-    connection = wire.connection()
-    with wire.counted() as moved:
-        wire.emit(connection.frame(connection.segment("S", outgoing=True), outgoing=True))
-        wire.segment(connection, "RA", seq=0, ack=connection.server_isn + 1)
+    connection = host_wire.connection()
+    with host_wire.counted() as moved:
+        host_wire.emit(connection.frame(connection.segment("S", outgoing=True), outgoing=True))
+        host_wire.segment(connection, "RA", seq=0, ack=connection.server_isn + 1)
     assert moved() == {}

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Protocol
 
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from synguard.model import Address, Listener, ListenerReading, Network, SourceReading
+from synguard.model import Address, HandshakeCounts, Listener, ListenerReading, Network, SourceReading
 from synguard.probe import layout
 from synguard.probe.probe import Probe
 from synguard.probe.programs import TC_EGRESS_PROGRAM, XDP_PROGRAM
@@ -27,12 +28,22 @@ NS_PER_MS = 10**6
 _XDP_DROP = 1
 _PASSED = {True: 2, False: 0xFFFFFFFF}  # XDP_PASS, TC_ACT_UNSPEC
 #: Counted for every packet, so of no use in telling what a packet was taken for.
-_ALWAYS_COUNTED = ("packets", "egress_packets")
+_ALWAYS_COUNTED = ("packets", "egress_packets", "ack_segments", "egress_tcp")
 
 
 def ethernet(version: int) -> Packet:
     """Return an Ethernet header with addresses of its own: without, scapy asks the real network for them."""
     return Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02", type=0x0800 if version == 4 else 0x86DD)
+
+
+def forwarded(frame: bytes) -> bytes:
+    """Return the frame as a router sends it on: other link addresses, and one hop less to live."""
+    sent = bytearray(frame)
+    sent[:12] = bytes.fromhex("020000000004020000000003")
+    hops = {b"\x08\x00": 22, b"\x86\xdd": 21}.get(frame[12:14])
+    if hops is not None and hops < len(frame):
+        sent[hops] = max(sent[hops], 1) - 1
+    return bytes(sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +156,7 @@ class Wire:
         """Return an address that no other client of any test has; an IPv6 one has a /64 of its own."""
         self._clients += 1
         if self.version == 4:
-            return IPv4Address("100.64.0.0") + (self._number % 1024 << 12) + self._clients
+            return IPv4Address("16.0.0.0") + (self._number << 12) + self._clients
         return IPv6Address("2001:db8::1") + ((self._number << 16) + self._clients << 64)
 
     def connection(self, **changes: object) -> Connection:
@@ -225,9 +236,39 @@ class Wire:
         assert reading is not None
         return reading
 
+    def booked(self, connection: Connection) -> tuple[HandshakeCounts, HandshakeCounts]:
+        """Return what the connection's source and its listener, which both must be known, have counted."""
+        return self.known_source(connection.client).counts, self.known_listener(connection.listener).counts
+
     def flood(self, connection: Connection, sources: Iterable[int]) -> None:
         """Deliver a bare SYN from each IPv4 source, given as a number, fast: all else stays the same."""
         frame = bytearray(connection.frame(connection.segment("S", options=())))
         for source in sources:
             struct.pack_into("!I", frame, 26, source)
             run_program(self._ingress_fd, bytes(frame))
+
+
+class GatewayWire(Wire):
+    """A gateway that guards both its sides: each frame comes in by one and leaves by the other.
+
+    What the peer sends comes in by the outer interface and leaves by the inner one, and so back.
+    """
+
+    def deliver(self, frame: bytes | Packet) -> str:
+        """Give a frame to the outer interface's ingress; unless it is dropped, the inner one sends it on."""
+        verdict = super().deliver(frame)
+        if verdict == "pass":
+            super().emit(forwarded(bytes(frame)))
+        return verdict
+
+    def emit(self, frame: bytes | Packet) -> None:
+        """Give a frame of the server's to the inner interface's ingress; the outer one sends it on."""
+        assert super().deliver(frame) == "pass"
+        super().emit(forwarded(bytes(frame)))
+
+
+class MakeWire(Protocol):
+    """Makes a wire through an ingress program, of an IP version, in one role."""
+
+    def __call__(self, program: str, version: int, role: type[Wire] = Wire) -> Wire:
+        """Return the wire, with a server and a stretch of time of its own."""
