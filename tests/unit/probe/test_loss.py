@@ -1,0 +1,74 @@
+"""The stated loss: what the formula says at the edges, and what a bucket does by itself."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import deque
+
+import pytest
+
+from synguard.probe.loss import BUCKET_SLOTS, HANDSHAKE_BUCKETS, handshake_loss
+
+ATTEMPTS = 200_000
+
+
+def test_nothing_is_lost_where_nothing_comes_or_nobody_waits() -> None:
+    """Without a flood, and without a wait, the loss is exactly 0."""
+    assert handshake_loss(0, 3600) == handshake_loss(10**9, 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("attempts_per_s", "hold_s", "expected"),
+    [
+        # By decimal arithmetic of 60 digits: 1 less the chances of 0 to 6.
+        (100_000, 0.1, 2.255785055452e-14),
+        (1_000_000, 0.2, 1.536999105899e-05),
+        (1_000_000, 1.0, 0.092273190111),
+        (2_000_000, 1.0, 0.639303834895),
+    ],
+)
+def test_the_chance_is_that_of_seven_newer_attempts(
+    attempts_per_s: float, hold_s: float, expected: float
+) -> None:
+    """Far out in the tail as well as in the middle it is Poisson's distribution."""
+    assert handshake_loss(attempts_per_s, hold_s) == pytest.approx(expected, rel=1e-9)
+
+
+def test_only_the_product_of_rate_and_hold_time_counts() -> None:
+    """Half the rate for twice the time loses the same."""
+    assert handshake_loss(500_000, 2.0) == pytest.approx(handshake_loss(1_000_000, 1.0))
+
+
+def test_the_loss_grows_from_nothing_to_all() -> None:
+    """It never falls with the rate, and both ways of adding it up agree where they meet."""
+    means = [step / 20 for step in range(1, 20_000)]
+    losses = [handshake_loss(mean * HANDSHAKE_BUCKETS, 1.0) for mean in means]
+    assert all(0 < before <= after <= 1 for before, after in itertools.pairwise(losses))
+    assert losses[-1] == 1.0
+    below, above = (handshake_loss((BUCKET_SLOTS + step) * HANDSHAKE_BUCKETS, 1.0) for step in (-1e-9, 1e-9))
+    assert above == pytest.approx(below, abs=1e-8)
+
+
+@pytest.mark.parametrize("mean", [2.0, 4.0, 8.0])
+def test_a_bucket_that_gives_up_its_oldest_loses_as_much(mean: float) -> None:
+    """Slot by slot, by the table's rule and random arrivals, the share overwritten is the formula's."""
+    dice = random.Random(round(mean))  # noqa: S311  the same ones each time
+    bucket: deque[float] = deque([-1e9] * BUCKET_SLOTS)
+    moment, lost = 0.0, 0
+    for _ in range(ATTEMPTS):
+        # In units of the hold time.
+        moment += dice.expovariate(mean)
+        lost += moment - bucket.popleft() < 1.0
+        bucket.append(moment)
+    loss = handshake_loss(mean * HANDSHAKE_BUCKETS, 1.0)
+    # Neighbours are lost together, so what strays is some times more than of independent ones.
+    assert lost / ATTEMPTS == pytest.approx(loss, abs=10 * (loss / ATTEMPTS) ** 0.5)
+
+
+def test_neither_a_rate_nor_a_time_is_negative() -> None:
+    """Nonsense is refused instead of giving a loss below nothing."""
+    with pytest.raises(ValueError, match="below 0"):
+        handshake_loss(-1, 1)
+    with pytest.raises(ValueError, match="below 0"):
+        handshake_loss(1, -1)
