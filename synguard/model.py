@@ -125,7 +125,8 @@ class Snapshot:
     #: Only sources that the probe named as candidates, not all it holds.
     sources: tuple[SourceReading, ...] = ()
     totals: Mapping[str, int] = field(default_factory=dict)
-    #: What the probe can see at all.
+    #: Whether only ingress can be seen; ``completed`` is then inferred from later data, ``answered`` unknown.
+    one_way: bool = False
     sight: Sight = field(default_factory=Sight)
 
 

@@ -23,6 +23,9 @@ One snapshot passes through these steps, a module each:
    spoofed if the evidence says so, or else distributed.
 5. ``lifecycle``: an incident opens, is refined while it lasts, pauses, and closes.
 
+Beside them ``blindness`` says what the probe cannot see. While it is being found out whether answers show at
+all, no flood is opened: clients whose answers leave another way look just like one.
+
 A source's flood inside a listener's is the same incident. A source is named on its own only where no
 listener's window shows the flood: a busy listener hides it among its good traffic.
 
@@ -35,6 +38,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from synguard.detect.allowance import HandshakeTimes
+from synguard.detect.blindness import Blindness
 from synguard.detect.classify import Verdict, classify
 from synguard.detect.incidents import (
     begin_on_listener,
@@ -68,6 +72,8 @@ UPDATE_EVERY_NS = NS_PER_S
 #: A flood that seems distributed waits this long for the probe to name the one source that it may have.
 WAIT_FOR_SOURCE_NS = 150 * NS_PER_MS
 
+_ORDER = (AlertOpened, AlertUpdated, AlertClosed)
+
 
 class Detector:
     """Turns snapshots into the openings, updates and closings of alerts."""
@@ -80,6 +86,7 @@ class Detector:
         self._now_ns = 0
         self._slice_ns = 1
         self._not_opened = 0
+        self._blindness = Blindness(thresholds.close_after_s, self._take_id)
 
     def observe(self, snapshot: Snapshot) -> tuple[Action, ...]:
         """Return what a snapshot changes, in this order: openings, updates, closings.
@@ -99,12 +106,15 @@ class Detector:
         for memory in scene.calm_listeners(alarmed):
             memory.learn_usual(snapshot, max(NS_PER_S, memory.times.allowance_ns(self._thresholds)))
         refined = self._follow(scene)
-        opened = [*self._open_on_listeners(scene), *self._open_on_sources(scene)]
-        return (*opened, *self._updates(refined), *self._closings())
+        actions = [*self._blindness.observe(snapshot)]
+        if not snapshot.sight.egress_in_doubt:
+            actions += [*self._open_on_listeners(scene), *self._open_on_sources(scene)]
+        actions += [*self._updates(refined), *self._closings()]
+        return tuple(sorted(actions, key=lambda action: _ORDER.index(type(action))))
 
     def stop(self, wall_s: float) -> tuple[AlertClosed, ...]:
         """Close all open alerts because the daemon stops, at wall-clock time ``wall_s``."""
-        closed = []
+        closed = list(self._blindness.stop(wall_s))
         for incident in self._incidents.values():
             incident.hear(Word.STOPPED)
             ended_at_s = max(wall_s, incident.started_at_s)
@@ -114,7 +124,8 @@ class Detector:
 
     def open_alerts(self) -> tuple[Alert, ...]:
         """Return the open alerts as they stand, the oldest first."""
-        return tuple(incident.alert() for incident in self._incidents.values())
+        alerts = [incident.alert() for incident in self._incidents.values()]
+        return tuple(sorted([*self._blindness.open_alerts(), *alerts], key=lambda alert: alert.id))
 
     def listener_view(self, listener: Listener) -> ListenerView:
         """Return what is known of a listener beyond its counts; what is not known of it is None."""
@@ -129,8 +140,13 @@ class Detector:
         """Return what the detector's own bounds kept it from doing, as counts by name."""
         return {"alerts_not_opened": self._not_opened}
 
+    def _take_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
     def _rewind(self) -> None:
         self._memory.clear()
+        self._blindness.rewind(self._now_ns)
         for incident in self._incidents.values():
             incident.seen_until_ns = incident.looked_ns = incident.judged_until_ns = self._now_ns
             incident.told_ns = self._now_ns

@@ -71,7 +71,7 @@ def begin_on_source(
 def _begin(
     number: int, basis: Listener | Network, window: Window, snapshot: Snapshot, tally: Tally
 ) -> Incident:
-    started_at_s = _wall_s(window.busy_from_ns, snapshot)
+    started_at_s = wall_s(window.busy_from_ns, snapshot)
     return Incident(
         id=number,
         basis=basis,
@@ -79,7 +79,7 @@ def _begin(
         started_at_s=started_at_s,
         started_ns=window.busy_from_ns,
         seen_until_ns=snapshot.time_ns,
-        last_seen_s=max(started_at_s, _wall_s(window.busy_until_ns, snapshot)),
+        last_seen_s=max(started_at_s, wall_s(window.busy_until_ns, snapshot)),
         judged_until_ns=window.busy_from_ns,
         looked_ns=window.busy_from_ns,
         first_ratio=window.half_open_ratio,
@@ -100,7 +100,7 @@ def follow_listener(
     window = (judgement.holding or judgement.raised) if judgement else None
     if judgement is None or window is None:
         return
-    incident.see(snapshot.time_ns, _wall_s(window.busy_until_ns, snapshot))
+    incident.see(snapshot.time_ns, wall_s(window.busy_until_ns, snapshot))
     incident.raise_severity(severity(window.intensity_per_s, judgement.threshold_per_s))
     estimates = [n for n in (incident.sources_estimated, reading.sources_estimated) if n is not None]
     incident.sources_estimated = max(estimates, default=None)
@@ -146,7 +146,7 @@ def follow_source(
     window = (judgement.holding or judgement.raised) if judgement else None
     if judgement is None or window is None:
         return
-    incident.see(snapshot.time_ns, _wall_s(window.busy_until_ns, snapshot))
+    incident.see(snapshot.time_ns, wall_s(window.busy_until_ns, snapshot))
     incident.raise_severity(severity(window.intensity_per_s, judgement.threshold_per_s))
 
 
@@ -165,6 +165,6 @@ def _look(
         incident.judged_until_ns = old_ns
 
 
-def _wall_s(time_ns: int, snapshot: Snapshot) -> float:
+def wall_s(time_ns: int, snapshot: Snapshot) -> float:
     """Return the wall-clock time of a moment of the kernel's clock, in seconds since the epoch."""
     return snapshot.wall_s - (snapshot.time_ns - time_ns) / NS_PER_S
