@@ -13,6 +13,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 IFACE ?=
 ARGS ?=
+FUZZ_S ?= 60
 DESTDIR ?=
 
 .PHONY: help
@@ -36,6 +37,10 @@ bench: need-root setup-bench ## floods in namespaces of its own, measured; ARGS=
 test: need-root setup-test lint-only ## lint, type-check and run every test tier
 	@echo "make test: pytest, all tiers"
 	@exec $(BIN)/python3 -m pytest $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup-test ## fuzz the packet parser for a minute, or FUZZ_S seconds; an input that breaks it is kept
+	@exec $(BIN)/python3 -m tests.fuzz --seconds "$(FUZZ_S)" $(ARGS)
 
 .PHONY: lint
 lint: setup-test lint-only ## ruff, mypy, import-linter and shellcheck

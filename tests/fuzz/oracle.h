@@ -1,0 +1,178 @@
+/* A second parser, slow and plain, written from the standards: what packet.h is compared with.
+ *
+ * IEEE 802.1Q (tags), RFC 791 (IPv4), RFC 8200 (IPv6 and its extension headers), RFC 4302 (the authentication
+ * header's length), RFC 9293 (TCP). It reads single bytes by their number and overlays no structure. Ours alone
+ * are the caps (two tags, eight extension headers), that mapped addresses are refused, and the order of checks:
+ * a header's own errors come before what it carries, and a declared length before the frame's.
+ */
+#ifndef SYNGUARD_ORACLE_H
+#define SYNGUARD_ORACLE_H
+
+/* The fields that the oracle knows; a test compares them with those of struct packet. */
+#define ORACLE_FIELDS(X)                                                                          \
+	X(source) X(destination) X(source_port) X(destination_port) X(sequence) X(acknowledgement) \
+	X(flags) X(bare) X(ipv6)
+
+struct frame {
+	const u8 *bytes;
+	size_t size;
+	size_t at; /* where the next header begins */
+};
+
+static int has(const struct frame *frame, size_t bytes)
+{
+	return frame->size >= frame->at && frame->size - frame->at >= bytes;
+}
+
+/* So many bytes behind the next header's begin, first the most significant. */
+static u32 number(const struct frame *frame, size_t offset, int bytes)
+{
+	u32 value = 0;
+
+	for (int i = 0; i < bytes; i++)
+		value = value * 256 + frame->bytes[frame->at + offset + i];
+	return value;
+}
+
+static int oracle_link(struct frame *frame, u32 *type)
+{
+	int tags = 0;
+
+	if (!has(frame, 14))
+		return TRUNCATED_LINK;
+	*type = number(frame, 12, 2);
+	frame->at = 14;
+	while (*type == 0x8100 || *type == 0x88a8) {
+		if (++tags > 2)
+			return VLAN_DEPTH;
+		if (!has(frame, 4))
+			return TRUNCATED_LINK;
+		*type = number(frame, 2, 2);
+		frame->at += 4;
+	}
+	return PARSED_TCP;
+}
+
+static int oracle_ipv4(struct frame *frame, struct packet *packet)
+{
+	static const u8 prefix[12] = {[10] = 0xff, [11] = 0xff};
+	u32 header, total;
+
+	if (!has(frame, 20))
+		return TRUNCATED_IP;
+	header = number(frame, 0, 1) % 16 * 4;
+	total = number(frame, 2, 2);
+	if (number(frame, 0, 1) / 16 != 4 || header < 20 || header > total)
+		return BAD_IP_HEADER;
+	if (number(frame, 9, 1) != 6)
+		return PARSED_NOT_TCP;
+	if (number(frame, 6, 2) % 8192 != 0)
+		return FRAGMENT;
+	if (total - header < 20)
+		return TRUNCATED_TCP;
+	packet->ipv6 = 0;
+	memcpy(packet->source.bytes, prefix, 12);
+	memcpy(packet->source.bytes + 12, frame->bytes + frame->at + 12, 4);
+	memcpy(packet->destination.bytes, prefix, 12);
+	memcpy(packet->destination.bytes + 12, frame->bytes + frame->at + 16, 4);
+	frame->at += header;
+	return PARSED_TCP;
+}
+
+static int is_extension(u32 next)
+{
+	return next == 0 || next == 43 || next == 44 || next == 51 || next == 60;
+}
+
+static int oracle_extensions(struct frame *frame, u32 next)
+{
+	int seen = 0;
+	u32 length;
+
+	while (is_extension(next)) {
+		if (++seen > 8)
+			return EXTENSION_DEPTH;
+		if (!has(frame, 8))
+			return TRUNCATED_IP;
+		length = number(frame, 1, 1);
+		if (next == 44 && number(frame, 2, 2) / 8 != 0)
+			return number(frame, 0, 1) == 6 ? FRAGMENT : PARSED_NOT_TCP;
+		if (next == 44)
+			length = 8;
+		else if (next == 51)
+			length = length * 4 + 8;
+		else
+			length = length * 8 + 8;
+		next = number(frame, 0, 1);
+		frame->at += length;
+	}
+	return next == 6 ? PARSED_TCP : PARSED_NOT_TCP;
+}
+
+static int is_ipv4_mapped(const u8 *address)
+{
+	for (int i = 0; i < 10; i++)
+		if (address[i] != 0)
+			return 0;
+	return address[10] == 0xff && address[11] == 0xff;
+}
+
+static int oracle_ipv6(struct frame *frame, struct packet *packet)
+{
+	const u8 *header = frame->bytes + frame->at;
+	u32 payload;
+	size_t end;
+	int result;
+
+	if (!has(frame, 40))
+		return TRUNCATED_IP;
+	payload = number(frame, 4, 2);
+	if (header[0] / 16 != 6 || (payload > 0 && payload < 8))
+		return BAD_IP_HEADER;
+	if (is_ipv4_mapped(header + 8) || is_ipv4_mapped(header + 24))
+		return BAD_IP_HEADER;
+	packet->ipv6 = 1;
+	memcpy(packet->source.bytes, header + 8, 16);
+	memcpy(packet->destination.bytes, header + 24, 16);
+	frame->at += 40;
+	end = frame->at + payload;
+	result = oracle_extensions(frame, header[6]);
+	/* Without a length, as a jumbogram is, only the frame ends it. */
+	if (result == PARSED_TCP && payload > 0 && frame->at + 20 > end)
+		return TRUNCATED_TCP;
+	return result;
+}
+
+static int oracle_tcp(struct frame *frame, struct packet *packet)
+{
+	u32 words;
+
+	if (!has(frame, 20))
+		return TRUNCATED_TCP;
+	words = number(frame, 12, 1) / 16;
+	if (words < 5)
+		return BAD_TCP_HEADER;
+	memcpy(&packet->source_port, frame->bytes + frame->at, 2);
+	memcpy(&packet->destination_port, frame->bytes + frame->at + 2, 2);
+	packet->sequence = number(frame, 4, 4);
+	packet->acknowledgement = number(frame, 8, 4);
+	packet->flags = number(frame, 13, 1);
+	packet->bare = words == 5;
+	return PARSED_TCP;
+}
+
+static int oracle(const u8 *bytes, size_t size, struct packet *packet)
+{
+	struct frame frame = {bytes, size, 0};
+	u32 type = 0;
+	int result = oracle_link(&frame, &type);
+
+	if (result != PARSED_TCP)
+		return result;
+	if (type != 0x0800 && type != 0x86dd)
+		return PARSED_NOT_IP;
+	result = type == 0x0800 ? oracle_ipv4(&frame, packet) : oracle_ipv6(&frame, packet);
+	return result == PARSED_TCP ? oracle_tcp(&frame, packet) : result;
+}
+
+#endif
