@@ -93,6 +93,20 @@ _COHORT_EPOCH_MASK = (1 << 32) - 1
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 
 
+def _require(what: str, raw: bytes | memoryview, size_bytes: int) -> None:
+    """Refuse what is not one record: kernel and daemon would then speak of different layouts."""
+    if len(raw) != size_bytes:
+        raise ValueError(f"{what}: {len(raw)} bytes from the kernel, and {size_bytes} in this layout")
+
+
+def _require_copies(what: str, raw: bytes | memoryview, size_bytes: int) -> None:
+    """Refuse what is not one record or more, a copy for each CPU."""
+    if not raw or len(raw) % size_bytes:
+        raise ValueError(
+            f"{what}: {len(raw)} bytes from the kernel, no multiple of this layout's {size_bytes}"
+        )
+
+
 def encode_address(address: Address) -> bytes:
     """Return the 16 bytes of a ``struct address``."""
     return _MAPPED_PREFIX + address.packed if isinstance(address, IPv4Address) else address.packed
@@ -100,9 +114,10 @@ def encode_address(address: Address) -> bytes:
 
 def decode_address(raw: bytes) -> Address:
     """Return the address that a ``struct address`` holds."""
+    _require("address", raw, ADDRESS.size)
     if raw[:12] == _MAPPED_PREFIX:
-        return IPv4Address(raw[12:16])
-    return IPv6Address(raw[:16])
+        return IPv4Address(raw[12:])
+    return IPv6Address(raw)
 
 
 def decode_source_key(raw: bytes, ipv6_prefix_length: int) -> Network:
@@ -120,7 +135,8 @@ def encode_block_key(target: Network) -> bytes:
 
 
 def decode_block_key(raw: bytes) -> Network:
-    """Return the prefix that ``encode_block_key`` was given."""
+    """Return the prefix that ``encode_block_key`` was given; ValueError for what is no prefix."""
+    _require("key of a block", raw, BLOCK_KEY.size)
     address, length = BLOCK_KEY.unpack(raw)
     if length >= 96 and address[:12] == _MAPPED_PREFIX:
         return IPv4Network((address[12:], length - 96))
@@ -129,6 +145,7 @@ def decode_block_key(raw: bytes) -> Network:
 
 def decode_listener_key(raw: bytes) -> Listener:
     """Return the listener under that key."""
+    _require("key of a listener", raw, LISTENER_KEY.size)
     address, port = LISTENER_KEY.unpack(raw)
     return Listener(decode_address(address), int.from_bytes(port, "big"))
 
@@ -139,11 +156,13 @@ def _add(copies: Iterable[Iterable[int]]) -> list[int]:
 
 def decode_totals(raw: bytes) -> dict[str, int]:
     """Return every total counter by name, summed over the CPUs' copies in ``raw``."""
+    _require_copies("totals", raw, TOTALS.size)
     return dict(zip(TOTAL_COUNTERS, _add(TOTALS.iter_unpack(raw)), strict=True))
 
 
 def decode_source(raw: bytes, source: Network, now_ns: int) -> SourceReading:
     """Return a source's reading, with the cohorts that are still in its ring at ``now_ns``."""
+    _require("source", raw, SOURCE_BYTES)
     now_epoch = now_ns >> SOURCE_COHORT_SHIFT
     words = memoryview(raw)[SOURCE_COHORT_WORDS:SOURCE_BYTES].cast("Q").tolist()
     cohorts = []
@@ -160,17 +179,20 @@ def decode_source(raw: bytes, source: Network, now_ns: int) -> SourceReading:
 
 def source_last_ns(raw: bytes) -> int:
     """Return when the source's last attempt came, by the monotonic clock."""
+    _require("source", raw, SOURCE_BYTES)
     return int(struct.unpack_from("=Q", raw, SOURCE_LAST_NS)[0])
 
 
 def listener_last_ns(raw: memoryview) -> int:
     """Return when the listener's last attempt came on any CPU, by the monotonic clock."""
+    _require_copies("listener", raw, LISTENER_BYTES)
     offsets = range(LISTENER_LAST_NS, len(raw), LISTENER_BYTES)
     return max(int(struct.unpack_from("=Q", raw, offset)[0]) for offset in offsets)
 
 
 def decode_listener(raw: memoryview, listener: Listener, now_ns: int) -> ListenerReading:
     """Return a listener's reading, summed over the CPUs' copies in ``raw``."""
+    _require_copies("listener", raw, LISTENER_BYTES)
     copies = [raw[start : start + LISTENER_BYTES] for start in range(0, len(raw), LISTENER_BYTES)]
     counts = _add(_COUNTS.unpack_from(copy) for copy in copies)
     times = _add(copy[LISTENER_HANDSHAKE_TIME:LISTENER_SKETCH_EPOCH].cast("Q") for copy in copies)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from synguard.model import Cohort, Listener
@@ -114,3 +116,68 @@ def test_ipv6_block_keys_survive_the_round_trip(number: int, length: int) -> Non
         assert decoded == IPv4Network((mapped, length - 96))
     else:
         assert decoded == network
+
+
+#: Addresses of every kind, most with the zeros behind them that a prefix has.
+PREFIX_ADDRESS = st.one_of(
+    st.binary(min_size=16, max_size=16),
+    st.binary(max_size=16).map(lambda front: front.ljust(16, b"\0")),
+    st.binary(max_size=4).map(lambda front: (bytes(10) + b"\xff\xff" + front).ljust(16, b"\0")),
+)
+
+
+@given(PREFIX_ADDRESS, st.one_of(st.integers(0, 130), st.integers(0, 2**32 - 1)))
+def test_any_block_key_is_a_prefix_or_refused(address: bytes, length: int) -> None:
+    """What decodes is the prefix of that key; bits behind the prefix or too long a one are refused."""
+    raw = layout.BLOCK_KEY.pack(address, length)
+    fits = length <= 128 and not int.from_bytes(address, "big") & (2 ** (128 - length) - 1)
+    if fits:
+        assert layout.encode_block_key(layout.decode_block_key(raw)) == raw
+    else:
+        with pytest.raises(ValueError, match=r"host bits|netmask"):
+            layout.decode_block_key(raw)
+
+
+#: Each decoder, with the size of what it takes.
+ONE_RECORD: dict[str, tuple[Callable[[bytes], object], int]] = {
+    "address": (layout.decode_address, layout.ADDRESS.size),
+    "source key": (lambda raw: layout.decode_source_key(raw, 64), layout.ADDRESS.size),
+    "listener key": (layout.decode_listener_key, layout.LISTENER_KEY.size),
+    "block key": (layout.decode_block_key, layout.BLOCK_KEY.size),
+    "source": (lambda raw: layout.decode_source(raw, SOURCE, 0), layout.SOURCE_BYTES),
+    "source's last": (layout.source_last_ns, layout.SOURCE_BYTES),
+}
+#: Those that take a multiple of it, a copy for each CPU.
+ONE_FOR_EACH_CPU: dict[str, tuple[Callable[[bytes], object], int]] = {
+    "totals": (layout.decode_totals, layout.TOTALS.size),
+    "listener": (lambda raw: layout.decode_listener(memoryview(raw), LISTENER, 0), layout.LISTENER_BYTES),
+    "listener's last": (lambda raw: layout.listener_last_ns(memoryview(raw)), layout.LISTENER_BYTES),
+}
+REFUSED = r"\d+ bytes from the kernel, (and|no multiple of)"
+
+
+@pytest.mark.parametrize("name", ONE_RECORD)
+@given(size_bytes=st.integers(0, 5000))
+@example(size_bytes=0)
+def test_records_of_another_size_are_refused(name: str, size_bytes: int) -> None:
+    """Bytes too few or too many are of another layout: nothing of them is believed."""
+    decode, expected_bytes = ONE_RECORD[name]
+    for wrong_bytes in {size_bytes, expected_bytes - 1, expected_bytes + 1, expected_bytes + 8} - {
+        expected_bytes
+    }:
+        with pytest.raises(ValueError, match=REFUSED):
+            decode(bytes(wrong_bytes))
+    decode(bytes(expected_bytes))
+
+
+@pytest.mark.parametrize("name", ONE_FOR_EACH_CPU)
+@given(copies=st.integers(0, 4), rest_bytes=st.integers(1, 5000))
+@example(copies=1, rest_bytes=8)
+def test_copies_of_another_size_are_refused(name: str, copies: int, rest_bytes: int) -> None:
+    """The same of what exists once for each CPU, and of nothing at all."""
+    decode, copy_bytes = ONE_FOR_EACH_CPU[name]
+    rest_bytes = rest_bytes % (copy_bytes - 1) + 1
+    for wrong_bytes in (0, copies * copy_bytes + rest_bytes):
+        with pytest.raises(ValueError, match=REFUSED):
+            decode(bytes(wrong_bytes))
+    decode(bytes(max(copies, 1) * copy_bytes))
