@@ -31,7 +31,14 @@ class Guard:
     """The interfaces and how the probe sits on them."""
 
     def __init__(self, names: Sequence[str], xdp_mode: str, log: FilteringBoundLogger) -> None:
-        """Claim every interface. Raises SynguardError naming the pid of a daemon that holds one."""
+        """Claim every interface.
+
+        Raises:
+            UsageError: one of ``names`` can be no interface's name; says which is meant.
+            SynguardError: another daemon holds one; names its pid.
+
+        """
+        interfaces.check_names(names)
         self._xdp_mode = xdp_mode
         self._log = log
         self._interfaces: list[GuardedInterface] = []

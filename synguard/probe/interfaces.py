@@ -11,10 +11,19 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from synguard.errors import SynguardError, UnsupportedError
+from synguard.errors import SynguardError, UnsupportedError, UsageError
 
 #: Device types whose frames start with an Ethernet header: ARPHRD_ETHER and ARPHRD_LOOPBACK.
 ETHERNET_TYPES = frozenset({1, 772})
+#: Other types that people have, by their numbers in include/uapi/linux/if_arp.h.
+_TYPE_WORDS = {
+    512: "a PPP link", 519: "a raw IP link", 768: "an IP tunnel", 769: "an IPv6 tunnel", 776: "a sit tunnel",
+    778: "a GRE tunnel", 801: "a Wi-Fi monitor", 823: "a GRE tunnel over IPv6", 824: "a netlink monitor",
+    65534: "a device without link layer, such as tun or WireGuard",
+}  # fmt: skip
+#: Kinds of device that send and receive through another one, unchanged. (A tunnel's packets pass the device
+#: below it wrapped in others, and a veth's other end is not below it: what enters here leaves there.)
+_STACKED_KINDS = frozenset({"vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"})
 
 _XDP_ATTACHED_MODES = {"xdp": "native", "xdpgeneric": "generic", "xdpoffload": "offload", "xdpmulti": "multi"}
 
@@ -25,11 +34,19 @@ class Interface:
 
     name: str
     index: int
+    #: ``ARPHRD_*`` of include/uapi/linux/if_arp.h.
     device_type: int
-    master: int | None
-    lower: int | None
+    #: ``veth``, ``bridge``, ``wireguard``; None for a network card.
+    kind: str | None
+    #: Indices of the interfaces that this one's packets pass as well: a bridge's ports, a VLAN's parent.
+    beneath: frozenset[int]
     xdp_mode: str | None
     xdp_program_id: int | None
+
+    @property
+    def has_ethernet_header(self) -> bool:
+        """Whether its frames begin with an Ethernet header."""
+        return self.device_type in ETHERNET_TYPES
 
 
 @contextmanager
@@ -42,8 +59,8 @@ def _netlink() -> Iterator[Any]:
         raise SynguardError(f"the kernel does not tell about interfaces: {error}; try again") from error
 
 
-def describe(link: Any) -> Interface:
-    """Return what a netlink message says of an interface."""
+def describe(link: Any, links: Sequence[Any] = ()) -> Interface:
+    """Return what a netlink message says of an interface; what is beneath it only with all ``links``."""
     xdp = link.get_attr("IFLA_XDP")
     mode = xdp.get_attr("IFLA_XDP_ATTACHED") if xdp else None
     program = xdp.get_attr("IFLA_XDP_PROG_ID") if xdp else None
@@ -53,21 +70,87 @@ def describe(link: Any) -> Interface:
         link.get_attr("IFLA_IFNAME"),
         link["index"],
         link["ifi_type"],
-        link.get_attr("IFLA_MASTER"),
-        # A veth's peer in another namespace has an index of that namespace.
-        link.get_attr("IFLA_LINK") if link.get_attr("IFLA_LINK_NETNSID") is None else None,
+        _kind(link),
+        _beneath(link["index"], links),
         _XDP_ATTACHED_MODES.get(str(mode)) if program else None,
         program,
     )
 
 
+def _kind(link: Any) -> str | None:
+    kind: str | None = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")
+    return kind
+
+
+def _beneath(index: int, links: Sequence[Any]) -> frozenset[int]:
+    """Follow the packets of an interface down to the last it passes: a VLAN of a bridge has ports, too."""
+    found: set[int] = set()
+    waiting = {index}
+    while waiting:
+        upper = waiting.pop()
+        below = {link["index"] for link in links if link.get_attr("IFLA_MASTER") == upper}
+        below |= {parent for link in links if link["index"] == upper for parent in _parents(link)}
+        waiting |= below - found
+        found |= below
+    return frozenset(found - {index})
+
+
+def _parents(link: Any) -> list[int]:
+    # A parent in another namespace has an index of that namespace.
+    here = link.get_attr("IFLA_LINK_NETNSID") is None
+    parent = link.get_attr("IFLA_LINK")
+    return [parent] if parent and here and _kind(link) in _STACKED_KINDS else []
+
+
+def type_words(device_type: int, kind: str | None = None) -> str:
+    """Return what people call a device: "a PPP link", "a wireguard device"."""
+    if kind is not None:
+        return f"a {kind} device"
+    return _TYPE_WORDS.get(device_type, f"a device of hardware type {device_type}")
+
+
 def find_interface(name: str) -> Interface:
-    """Return the interface of that name. Raises SynguardError with the names there are."""
+    """Return the interface of that name.
+
+    Raises:
+        UsageError: it is no name, but tells which interface is meant; says how that is named.
+        SynguardError: there is none; says which there are.
+
+    """
     with _netlink() as ipr:
-        links = {link.get_attr("IFLA_IFNAME"): link for link in ipr.get_links()}
-    if name not in links:
-        raise SynguardError(f"there is no interface {name!r} here; there are: {', '.join(sorted(links))}")
-    return describe(links[name])
+        links = list(ipr.get_links())
+    for link in links:
+        if link.get_attr("IFLA_IFNAME") == name:
+            return describe(link, links)
+    raise _not_found(name, links)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse what can never be an interface's name here; a name that nobody has yet is fine.
+
+    Raises UsageError saying how the interface that is meant is named.
+    """
+    with _netlink() as ipr:
+        links = list(ipr.get_links())
+    there = {link.get_attr("IFLA_IFNAME") for link in links}
+    for error in (_not_found(name, links) for name in names if name not in there):
+        if isinstance(error, UsageError):
+            raise error
+
+
+def _not_found(name: str, links: Sequence[Any]) -> SynguardError:
+    """Say what people may have meant by a name that no interface has."""
+    for link in links:
+        real_name = link.get_attr("IFLA_IFNAME")
+        properties = link.get_attr("IFLA_PROP_LIST")
+        if properties and name in properties.get_attrs("IFLA_ALT_IFNAME"):
+            return UsageError(f"{name} is an alternative name of {real_name}; name it {real_name}")
+        if name.partition("@")[0] == real_name:
+            return UsageError(f"{name} is how `ip link` shows {real_name}; name it {real_name}")
+        if name == str(link["index"]):
+            return UsageError(f"{name} is the index of {real_name}; name it {real_name}")
+    names = ", ".join(sorted(link.get_attr("IFLA_IFNAME") for link in links))
+    return SynguardError(f"there is no interface {name!r} here; there are: {names}")
 
 
 def default_route_interfaces() -> list[str]:
@@ -82,7 +165,7 @@ def default_route_interfaces() -> list[str]:
         ]
         indices = {index for route in routes for index in _outgoing(route)}
         found = [describe(link) for index in sorted(indices) for link in ipr.get_links(index)]
-    with_header = [interface for interface in found if interface.device_type in ETHERNET_TYPES]
+    with_header = [interface for interface in found if interface.has_ethernet_header]
     return [interface.name for interface in with_header or found]
 
 
@@ -94,21 +177,27 @@ def _outgoing(route: Any) -> list[int]:
 
 
 def check_together(interfaces: Sequence[Interface]) -> None:
-    """Refuse interfaces that would see the same packet twice: a bridge and its port, a VLAN and its parent.
+    """Refuse interfaces that see the same packets: a bridge and its port, a VLAN and its parent.
 
-    Raises UnsupportedError naming both.
+    Interfaces side by side, which packets enter by one and leave by the other, are fine: each SYN comes in
+    once. Raises UnsupportedError naming both.
     """
-    by_index = {interface.index: interface for interface in interfaces}
-    for interface in interfaces:
-        for other in (interface.master, interface.lower):
-            if other in by_index and other != interface.index:
+    for upper in interfaces:
+        for lower in interfaces:
+            if lower.index in upper.beneath:
                 raise UnsupportedError(
-                    f"{interface.name} and {by_index[other].name} carry the same packets, which would be "
-                    "counted twice; guard one of them"
+                    f"{upper.name} and {lower.name} carry the same packets, which would be counted twice: "
+                    f"what passes {upper.name} passes {lower.name}, too; guard one of them"
                 )
+
+
+def all_interfaces() -> list[Interface]:
+    """Return every interface there is."""
+    with _netlink() as ipr:
+        links = list(ipr.get_links())
+    return [describe(link, links) for link in links]
 
 
 def all_names() -> set[str]:
     """Return the name of every interface there is."""
-    with _netlink() as ipr:
-        return {link.get_attr("IFLA_IFNAME") for link in ipr.get_links()}
+    return {interface.name for interface in all_interfaces()}

@@ -24,7 +24,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
 def some_attachment() -> attach.Attachment:
     """Return an attachment to an interface that nobody has."""
-    interface = interfaces.Interface("nobody0", 4_000_000, 1, None, None, None, None)
+    interface = interfaces.Interface("nobody0", 4_000_000, 1, None, frozenset(), None, None)
     return attach.Attachment(interface, "xdp-native", "tc-clsact")
 
 
