@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -32,6 +33,37 @@ def record(size_bytes: int) -> st.SearchStrategy[bytes]:
     return st.one_of(words.map(pack), noise)
 
 
+def slices(number: int) -> st.SearchStrategy[list[tuple[int, int, int, int]]]:
+    """Return places in a ring with an age about what the ring holds, attempts and completions of them."""
+    small = st.integers(0, 2**20 - 1)
+    age = st.one_of(st.integers(-2, 4), st.integers(number - 3, number + 3), st.integers(0, number))
+    return st.lists(st.tuples(st.integers(0, number - 1), age, small, small), max_size=12)
+
+
+@st.composite
+def sources(draw: st.DrawFn) -> tuple[bytes, int]:
+    """Return any source, with slices about a moment, and that moment."""
+    raw, now_ns = bytearray(draw(record(layout.SOURCE_BYTES))), draw(NOW_NS)
+    now_epoch = now_ns >> layout.SOURCE_COHORT_SHIFT
+    for place, age, attempts, completed in draw(slices(layout.SOURCE_COHORTS)):
+        word = (now_epoch - age) % 2**24 << 40 | attempts << 20 | completed
+        struct.pack_into("=Q", raw, layout.SOURCE_COHORT_WORDS + 8 * place, word)
+    return bytes(raw), now_ns
+
+
+@st.composite
+def listeners(draw: st.DrawFn) -> tuple[bytes, int]:
+    """Return any listener's copies, with slices about a moment, and that moment."""
+    now_ns = draw(NOW_NS)
+    now_epoch = now_ns >> layout.LISTENER_COHORT_SHIFT
+    copies = [bytearray(draw(record(layout.LISTENER_BYTES))) for _ in range(draw(st.integers(1, 3)))]
+    for copy in copies:
+        for place, age, attempts, completed in draw(slices(layout.LISTENER_COHORTS)):
+            cohort = ((now_epoch - age) % 2**32, attempts, completed)
+            struct.pack_into("=III", copy, layout.LISTENER_COHORT_RECORDS + 12 * place, *cohort)
+    return b"".join(copies), now_ns
+
+
 def check_cohorts(cohorts: tuple[Cohort, ...], now_ns: int, slice_ns: int, slices: int) -> None:
     """Check what the detector relies on."""
     starts = [cohort.start_ns for cohort in cohorts]
@@ -40,12 +72,13 @@ def check_cohorts(cohorts: tuple[Cohort, ...], now_ns: int, slice_ns: int, slice
         assert 0 <= cohort.completed <= cohort.attempts
         assert cohort.attempts > 0
         assert 0 <= cohort.start_ns <= now_ns
-        assert now_ns - cohort.start_ns < (slices + 1) * slice_ns
+        assert now_ns - cohort.start_ns < slices * slice_ns
 
 
-@given(record(layout.SOURCE_BYTES), NOW_NS)
-def test_any_source_decodes(raw: bytes, now_ns: int) -> None:
+@given(sources())
+def test_any_source_decodes(source: tuple[bytes, int]) -> None:
     """Counts are never negative, completions never above attempts, slices never in the future."""
+    raw, now_ns = source
     reading = layout.decode_source(raw, SOURCE, now_ns)
     check_cohorts(reading.cohorts, now_ns, 1 << layout.SOURCE_COHORT_SHIFT, layout.SOURCE_COHORTS)
     assert reading.counts.attempts >= 0
@@ -53,10 +86,10 @@ def test_any_source_decodes(raw: bytes, now_ns: int) -> None:
     assert layout.source_last_ns(raw) >= 0
 
 
-@given(st.lists(record(layout.LISTENER_BYTES), min_size=1, max_size=3), NOW_NS)
-def test_any_listener_decodes(copies: list[bytes], now_ns: int) -> None:
+@given(listeners())
+def test_any_listener_decodes(copies: tuple[bytes, int]) -> None:
     """The same of a listener, added up over CPUs."""
-    raw = memoryview(b"".join(copies))
+    raw, now_ns = memoryview(copies[0]), copies[1]
     reading = layout.decode_listener(raw, LISTENER, now_ns)
     check_cohorts(reading.cohorts, now_ns, 1 << layout.LISTENER_COHORT_SHIFT, layout.LISTENER_COHORTS)
     assert reading.sources_estimated is not None
@@ -77,6 +110,15 @@ def test_any_totals_decode(copies: list[bytes]) -> None:
 def test_any_registers_give_an_estimate(banks: list[bytes]) -> None:
     """Registers beyond what the probe writes are no reason to fail."""
     assert sketch.distinct_count(banks) >= 0
+
+
+@given(st.integers(1, 4096).flatmap(lambda size: st.tuples(st.integers(0, size), st.just(size))))
+def test_any_bitmap_gives_an_estimate(bitmap: tuple[int, int]) -> None:
+    """No bit set is nothing; else at least the bits set, and no more than a full one gives."""
+    bits_set, size = bitmap
+    estimate = sketch.linear_count(bits_set, size)
+    assert sketch.linear_count(0, size) == 0 <= estimate <= sketch.linear_count(size, size)
+    assert estimate >= bits_set
 
 
 @given(st.binary(min_size=16, max_size=16))
