@@ -10,7 +10,8 @@ from ipaddress import ip_address
 
 from synguard.doctor.finding import Finding, error, ok, warning
 from synguard.doctor.machine import InterfaceFacts, Machine, missing_capabilities
-from synguard.probe.interfaces import ETHERNET_TYPES
+from synguard.probe import userns
+from synguard.probe.interfaces import ETHERNET_TYPES, type_words
 
 #: Atomic exchange and fetch in BPF came with Linux 5.12.
 OLDEST_KERNEL = (5, 12)
@@ -21,13 +22,6 @@ MIN_ACCEPT_QUEUE = 64
 MIN_SYN_QUEUE = 1024
 #: What the names of our own programs in the kernel begin with.
 OUR_PREFIX = "synguard"
-
-#: Names of include/uapi/linux/if_arp.h for the kinds of interface people have.
-_HARDWARE_NAMES = {
-    512: "ppp", 768: "IP tunnel", 769: "IPv6 tunnel", 776: "sit tunnel",
-    778: "GRE tunnel", 801: "Wi-Fi monitor", 823: "GRE over IPv6 tunnel",
-    65534: "no link-layer header: tun or WireGuard",
-}  # fmt: skip
 
 Check = Callable[[Machine], Iterator[Finding]]
 
@@ -79,7 +73,10 @@ def capabilities(machine: Machine) -> Iterator[Finding]:
         yield warning("capabilities", "unknown: /proc/self/status cannot be read", why, remedy)
         return
     missing = missing_capabilities(machine.capabilities)
-    if missing:
+    if machine.in_user_namespace:
+        what = "this process is in a user namespace (a rootless container), whose root may not load BPF"
+        yield error("capabilities", what, why, userns.REMEDY)
+    elif missing:
         yield warning("capabilities", f"this process lacks {', '.join(missing)}", why, remedy)
     else:
         yield ok("capabilities", "this process may load and attach the probe", why)
@@ -125,9 +122,8 @@ def _interface(interface: InterfaceFacts, why: str) -> Finding:
     if not interface.exists:
         return error("interface", f"{name} does not exist", why, "compare `ip link` with probe.interfaces")
     if interface.hardware_type not in ETHERNET_TYPES:
-        kind = _HARDWARE_NAMES.get(interface.hardware_type, f"hardware type {interface.hardware_type}")
-        what = f"{name} is not Ethernet ({kind}): not supported"
-        return error("interface", what, why, "guard the Ethernet interface below it")
+        what = f"{name} is {type_words(interface.hardware_type, interface.kind)} without Ethernet header"
+        return error("interface", f"{what}: not supported", why, "guard another one, with Ethernet frames")
     if not interface.is_up:
         return warning("interface", f"{name} is down", why, f"ip link set {name} up")
     return ok("interface", f"{name} has Ethernet frames and is up", why)

@@ -20,6 +20,7 @@ from synguard.doctor.machine import Daemon, InterfaceFacts, ListeningSocket, Mac
 from synguard.errors import SynguardError
 from synguard.probe import syscall
 from synguard.probe.interfaces import default_route_interfaces, find_interface
+from synguard.probe.userns import in_user_namespace
 
 #: One header of each directory that the probe's C includes from.
 _HEADERS = ("linux/bpf.h", "linux/types.h", "asm-generic/types.h")
@@ -40,6 +41,7 @@ def gather(settings: Settings) -> Machine:
         lockdown=_lockdown(),
         bpf_errno=_bpf_errno(),
         capabilities=effective_capabilities(),
+        in_user_namespace=in_user_namespace(),
         bcc_path=None if bcc_directory is None else str(bcc_directory),
         bcc_version=_bcc_version(bcc_directory),
         bcc_is_compiler=bcc_directory is not None and (bcc_directory / "libbcc.py").exists(),
@@ -122,6 +124,7 @@ def _interface(name: str) -> InterfaceFacts:
     return InterfaceFacts(
         name,
         hardware_type=found.device_type,
+        kind=found.kind,
         is_up=bool(flags & _IFF_UP),
         xdp=_xdp_program(found.xdp_program_id),
     )

@@ -38,6 +38,8 @@ class InterfaceFacts:
     exists: bool = True
     #: ``ARPHRD_*`` of include/uapi/linux/if_arp.h; 1 is Ethernet.
     hardware_type: int = 1
+    #: What made it (``bridge``, ``wireguard``); None for a network card.
+    kind: str | None = None
     is_up: bool = True
     xdp: XdpProgram | None = None
 
@@ -72,6 +74,8 @@ class Machine:
     bpf_errno: int
     #: Effective capabilities of this process, as a bit mask.
     capabilities: int | None
+    #: Whether its root is root of a container only, whom no capability lets load BPF.
+    in_user_namespace: bool
     #: Where Python would import ``bcc`` from; None when it would not.
     bcc_path: str | None
     bcc_version: str | None
