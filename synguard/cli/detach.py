@@ -8,8 +8,9 @@ import click
 
 from synguard.cli.options import config_option
 from synguard.cli.output import write
-from synguard.config import load
-from synguard.probe.attach import detach_all
+from synguard.config import Settings, load
+from synguard.errors import UsageError
+from synguard.probe.detaching import detach_all
 
 
 @click.command("detach")
@@ -22,11 +23,21 @@ from synguard.probe.attach import detach_all
 )
 @config_option
 def command(interfaces: tuple[str, ...], config_file: Path | None) -> None:
-    """Remove everything of ours from the kernel, after a daemon that was killed. Needs root.
+    """Remove everything of ours from the kernel: what a daemon left on purpose, or when killed. Needs root.
 
     A daemon that runs is named and left alone: stop it, and it takes its probe away itself.
     """
     if config_file is not None:
         interfaces = interfaces or load(config_file).probe.interfaces
-    removed = detach_all(interfaces or None)
+    removed = detach_all(interfaces or None, _pin_directory(config_file))
     write("\n".join(f"removed {what}" for what in removed) or "nothing of ours was attached")
+
+
+def _pin_directory(config_file: Path | None) -> Path:
+    """Return where to look for pins; a broken default file keeps nobody from cleaning up."""
+    try:
+        return Path(load(config_file).probe.pin_directory)
+    except UsageError:
+        if config_file is not None:
+            raise
+        return Path(Settings().probe.pin_directory)

@@ -11,6 +11,7 @@ from synguard.config import load
 
 _OPTIONS = {
     "probe.interfaces": "--interface",
+    "probe.keep_attached": "--keep-attached",
     "history.database": "--database",
     "control.socket": "--socket",
     "respond.mode": "--respond",
@@ -27,6 +28,11 @@ _OPTIONS = {
     help="Interface to guard, may be repeated; by default the default route's.",
 )
 @config_option
+@click.option(
+    "--keep-attached",
+    is_flag=True,
+    help="Leave the probe attached and counting at the end; the next run takes it over.",
+)
 @click.option("--database", metavar="FILE", help="Where alerts are kept.")
 @click.option("--socket", metavar="PATH", help="The control socket to answer on.")
 @click.option(
@@ -43,8 +49,10 @@ _OPTIONS = {
 @click.pass_context
 def command(
     ctx: click.Context,
+    *,
     interfaces: tuple[str, ...],
     config_file: Path | None,
+    keep_attached: bool,
     database: str | None,
     socket: str | None,
     mode: str | None,
@@ -54,6 +62,7 @@ def command(
     settings = load(config_file).with_overrides(
         {
             "probe.interfaces": interfaces or None,
+            "probe.keep_attached": keep_attached or None,
             "history.database": database,
             "control.socket": socket,
             "respond.mode": mode,

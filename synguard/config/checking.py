@@ -169,6 +169,8 @@ def _unknown(key: str, candidates: Mapping[str, object], known: Mapping[str, Dec
 def _allowed(kind: Any, meta: msgspec.Meta) -> str:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return " or ".join(f'"{member.value}"' for member in kind)
+    if kind is bool:
+        return "true or false"
     if get_origin(kind) is Literal:
         return " or ".join(f'"{choice}"' for choice in get_args(kind))
     if get_origin(kind) is tuple:

@@ -100,6 +100,18 @@ class ProbeSettings(Section, frozen=True, kw_only=True):
         int, about("Listeners watched at the same time.", "listeners", ge=8, le=4096)
     ] = 512
     poll_interval_ms: Annotated[int, about("How often the counts are read.", "ms", ge=20, le=1000)] = 50
+    keep_attached: Annotated[
+        bool,
+        about("Leave the probe attached and counting when the daemon ends; the next daemon takes it over."),
+    ] = False
+    pin_directory: Annotated[
+        str,
+        about(
+            "Where the probe is pinned meanwhile, in a folder for each network namespace.",
+            check=_check_path,
+            allowed="a path in a BPF file system, owned by the daemon's user",
+        ),
+    ] = "/sys/fs/bpf/synguard"
 
 
 class DetectSettings(Section, frozen=True, kw_only=True):

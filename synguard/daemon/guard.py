@@ -157,6 +157,26 @@ class Guard:
                     self._log.info("probe.detached", interface=guarded.name)
         self._release()
 
+    def leave(self) -> None:
+        """Give every interface up with the probe on it, for the next daemon; trouble is logged."""
+        self._leave_moved()
+        for guarded in self._interfaces:
+            if guarded.attachment is not None or guarded.claim.made_clsact:
+                self._log.info("probe.kept", interface=guarded.name)
+                guarded.claim.leave()
+            else:
+                guarded.claim.close()
+        self._interfaces = []
+
+    def note(self, **facts: bool | str) -> None:
+        """Write down for whoever comes next, with each interface."""
+        for guarded in self._interfaces:
+            guarded.claim.note(**facts)
+
+    def names(self) -> list[str]:
+        """Return the interfaces that are to be guarded, those that are missing too."""
+        return [guarded.name for guarded in self._interfaces]
+
     def _release(self) -> None:
         for guarded in self._interfaces:
             guarded.claim.close()

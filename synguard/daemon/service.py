@@ -15,6 +15,7 @@ from synguard.config import Settings
 from synguard.daemon.control import ControlServer
 from synguard.daemon.guard import Guard
 from synguard.daemon.handlers import Handlers
+from synguard.daemon.keeping import Keeper
 from synguard.daemon.stopping import StopRequest
 from synguard.daemon.watch import Watch
 from synguard.detect import Detector, Thresholds
@@ -48,13 +49,24 @@ def run(settings: Settings) -> int:
     with StopRequest() as stop, closing(claim_database(settings.history.database_path)):
         names = settings.probe.interfaces or _default_route(stop)
         guard = Guard(names, settings.probe.xdp_mode, structlog.get_logger())
+        keeper = Keeper(settings.probe, structlog.get_logger())
         try:
-            probe = _load(settings, stop) if names else None
+            probe = _load(settings, keeper, stop) if names else None
             if probe is not None:
-                _guard(settings, guard, probe, log_lines, stop)
+                _guard(settings, guard, keeper, probe, log_lines, stop)
         finally:
-            guard.detach()
+            _end(guard, keeper)
     return 0
+
+
+def _end(guard: Guard, keeper: Keeper) -> None:
+    """Take everything away, or leave the probe to the next daemon."""
+    with closing(keeper):
+        if keeper.leaves:
+            guard.leave()
+        else:
+            guard.detach()
+            keeper.forget()
 
 
 def _default_route(stop: StopRequest) -> tuple[str, ...]:
@@ -74,7 +86,7 @@ def _default_route(stop: StopRequest) -> tuple[str, ...]:
     return ()
 
 
-def _load(settings: Settings, stop: StopRequest) -> Probe | None:
+def _load(settings: Settings, keeper: Keeper, stop: StopRequest) -> Probe | None:
     """Return the probe, or None when asked to stop meanwhile; Ctrl-C ends the compiler, too."""
     try:
         probe = Probe.load(
@@ -82,6 +94,7 @@ def _load(settings: Settings, stop: StopRequest) -> Probe | None:
             max_listeners=settings.probe.max_listeners,
             max_blocks=settings.respond.max_blocks,
             ipv6_prefix_length=settings.probe.ipv6_prefix,
+            load=keeper.load,
         )
     except SynguardError:
         if stop.asked:
@@ -94,7 +107,12 @@ def _load(settings: Settings, stop: StopRequest) -> Probe | None:
 
 
 def _guard(
-    settings: Settings, guard: Guard, probe: Probe, log_lines: observe_log.LineWriter, stop: StopRequest
+    settings: Settings,
+    guard: Guard,
+    keeper: Keeper,
+    probe: Probe,
+    log_lines: observe_log.LineWriter,
+    stop: StopRequest,
 ) -> None:
     log = structlog.get_logger()
     history = HistoryStore(
@@ -104,9 +122,11 @@ def _guard(
         log=_history_log,
     )
     try:
-        guard.attach_first(probe)
         history.start()
         responder = _responder(settings, probe, guard, history)
+        # Before the probe is there, so that what an earlier one blocked is not let through meanwhile.
+        responder.restore(history.blocks(time.time()))
+        _attach(guard, keeper, probe)
         watch = Watch(
             probe,
             guard,
@@ -124,6 +144,15 @@ def _guard(
     finally:
         history.close()
         probe.close()
+
+
+def _attach(guard: Guard, keeper: Keeper, probe: Probe) -> None:
+    """Put the probe onto every interface, pinned before it counts, and then away with what it replaces."""
+    pinned = keeper.store(probe.loaded)
+    if pinned is not None:
+        guard.note(pin_directory=str(pinned.parents[1]))
+    guard.attach_first(probe)
+    keeper.settle(guard.names())
 
 
 def _history_log(event: str, **keys: object) -> None:

@@ -100,7 +100,6 @@ class Watch:
     async def _take_over(self) -> None:
         """Settle what the last daemon left, and read the probe once."""
         self._history.close_interrupted(time.time())
-        self._responder.restore(self._history.blocks(time.time()))
         await self._responder.spare_protected()
         self._read()
 

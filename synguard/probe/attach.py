@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe import tc, xdp
-from synguard.probe.claim import Claim, claim_interface, claimed_interfaces
+from synguard.probe.claim import Claim
 from synguard.probe.interfaces import ETHERNET_TYPES, Interface, all_names, describe, find_interface
 from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.syscall import program_info
@@ -111,8 +111,7 @@ def attach(interface: Interface, programs: Mapping[str, int], wanted: str, claim
     with _in_words(interface.name), IPRoute() as ipr:
         made_before = claim.made_clsact and tc.own_filter(ipr, interface.index, TC_EGRESS_PROGRAM)
         made_now = tc.ensure_clsact(ipr, interface.index)
-        claim.record({"pid": os.getpid(), "made_clsact": bool(made_before or made_now)})
-        claim.left_over = {"made_clsact": bool(made_before or made_now)}
+        claim.note(made_clsact=bool(made_before or made_now))
         tc.place_filter(ipr, interface, TC_EGRESS_PROGRAM, programs[TC_EGRESS_PROGRAM])
         ingress, note = _attach_ingress(ipr, interface, programs, wanted)
     return Attachment(find_interface(interface.name), ingress, "tc-clsact", note)
@@ -158,6 +157,20 @@ def _detach_index(ipr: Any, index: int, made_clsact: bool) -> list[str]:
     return removed
 
 
+def carries_xdp(interface: Interface) -> bool:
+    """Tell whether our XDP program is on an interface."""
+    return interface.xdp_program_id is not None and xdp.is_ours(interface.xdp_program_id)
+
+
+def carries_any(interface: Interface) -> bool:
+    """Tell whether anything of ours is on an interface."""
+    if carries_xdp(interface):
+        return True
+    with _in_words(interface.name), IPRoute() as ipr:
+        programs = (TC_INGRESS_PROGRAM, TC_EGRESS_PROGRAM)
+        return any(tc.own_filter(ipr, interface.index, program) for program in programs)
+
+
 def attached_as(attachment: Attachment, programs: Mapping[str, int]) -> bool:
     """Tell whether both directions still run exactly our programs. Raises SynguardError if nobody tells."""
     name = attachment.interface.name
@@ -169,26 +182,3 @@ def attached_as(attachment: Attachment, programs: Mapping[str, int]) -> bool:
         if attachment.ingress == "tc-ingress":
             return egress and tc.own_filter(ipr, interface.index, TC_INGRESS_PROGRAM) is not None
     return egress and interface.xdp_program_id == program_info(programs[XDP_PROGRAM]).id
-
-
-def detach_all(interfaces: Iterable[str] | None = None) -> list[str]:
-    """Remove everything of ours from the kernel in this network namespace; return what, in words.
-
-    Args:
-        interfaces: only these; None means every interface there is.
-
-    Raises:
-        SynguardError: a running daemon holds one of them; names its pid.
-
-    """
-    removed: list[str] = []
-    names = list(interfaces) if interfaces is not None else sorted(all_names() | set(claimed_interfaces()))
-    for name in names:
-        if interfaces is not None:
-            find_interface(name)
-        claim = claim_interface(name)
-        try:
-            removed += detach(name, made_clsact=claim.made_clsact)
-        finally:
-            claim.close()
-    return removed

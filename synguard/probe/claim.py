@@ -45,13 +45,20 @@ class Claim:
         self._path = path
         self._taken = taken
         self._file = self._lock()
-        self.left_over = _content(self._file)
-        self.record({**self.left_over, "pid": os.getpid()})
+        #: What this holder and those before it noted.
+        self.notes = _content(self._file)
+        self.note(pid=os.getpid())
 
     @property
     def made_clsact(self) -> bool:
         """Whether the clsact qdisc is of our making."""
-        return bool(self.left_over.get("made_clsact"))
+        return bool(self.notes.get("made_clsact"))
+
+    @property
+    def pin_directory(self) -> Path | None:
+        """Where the probe of the one who noted it is pinned."""
+        noted = self.notes.get("pin_directory")
+        return Path(noted) if isinstance(noted, str) else None
 
     def _lock(self) -> IO[str]:
         while True:
@@ -83,12 +90,17 @@ class Claim:
             raise SynguardError(f"cannot write {self._path}: {error.strerror}") from error
         return os.fdopen(descriptor, "r+", encoding="utf-8")
 
-    def record(self, content: dict[str, Any]) -> None:
-        """Write what a successor must know; ``pid`` is for people."""
+    def note(self, **facts: int | bool | str) -> None:
+        """Write down what a successor must know; ``pid`` is for people."""
+        self.notes |= facts
         self._file.seek(0)
         self._file.truncate()
-        json.dump(content, self._file)
+        json.dump(self.notes, self._file)
         self._file.flush()
+
+    def leave(self) -> None:
+        """Give it up and leave what was noted to a successor."""
+        self._file.close()
 
     def close(self) -> None:
         """Give it up and take the file away."""
@@ -111,6 +123,17 @@ def claim_database(database: Path) -> Claim:
     return Claim(
         CLAIMS / f"database-{name}.lock",
         f"synguard with pid {{pid}} writes {path}; name another database with --database",
+    )
+
+
+def claim_pins(folder: Path) -> Claim:
+    """Take the right to pin in a folder: two daemons would take each other's probe."""
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    path = str(folder).replace("{", "{{").replace("}", "}}")
+    return Claim(
+        CLAIMS / f"pins-{name}.lock",
+        f"synguard with pid {{pid}} keeps its probe pinned in {path}; for this one name another folder in "
+        "probe.pin_directory",
     )
 
 

@@ -111,8 +111,19 @@ def _load(request: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
     defines = [f"-D{name}={value}" for name, value in request["defines"].items()]
     kinds = {"xdp": BPF.XDP, "sched_cls": BPF.SCHED_CLS}
     bpf = BPF(text=amalgamate(Path(request["source"])), cflags=["-Wall", "-Werror", *defines])
+    maps = _map_descriptors(bpf.module)
+    if request["maps"]:
+        _put_in_place(request["maps"], maps)
     programs = {name: bpf.load_func(name, kinds[kind]).fd for name, kind in request["programs"].items()}
-    return programs, _map_descriptors(bpf.module)
+    return programs, {} if request["maps"] else maps
+
+
+def _put_in_place(given: dict[str, int], made: dict[str, int]) -> None:
+    """Let the descriptors that the code names lead to the given maps, before the kernel looks them up."""
+    if given.keys() != made.keys():
+        raise ValueError(f"it has other maps than those given: {sorted(given.keys() ^ made.keys())}")
+    for name, descriptor in given.items():
+        os.dup2(descriptor, made[name])
 
 
 def _map_descriptors(module: Any) -> dict[str, int]:

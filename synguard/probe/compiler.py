@@ -48,7 +48,10 @@ class LoadedObject:
 
 
 def load_object(
-    source: Path, programs: Mapping[str, ProgramType], defines: Mapping[str, int] | None = None
+    source: Path,
+    programs: Mapping[str, ProgramType],
+    defines: Mapping[str, int] | None = None,
+    maps: Mapping[str, BpfMap] | None = None,
 ) -> LoadedObject:
     """Compile ``source`` and load the named functions.
 
@@ -56,6 +59,8 @@ def load_object(
         source: a C file; its ``#include "..."`` lines are looked up beside it.
         programs: C function name to the hook it is for.
         defines: preprocessor definitions.
+        maps: every map of the source, to use instead of new ones; they must be as it declares them. The
+            object returned then owns them.
 
     Raises:
         UnsupportedError: bcc or the UAPI headers are missing, or loading is not permitted.
@@ -63,7 +68,10 @@ def load_object(
 
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    request = {"source": str(source), "programs": dict(programs), "defines": dict(defines or {})}
+    given = {name: bpf_map.fd for name, bpf_map in (maps or {}).items()}
+    request = {
+        "source": str(source), "programs": dict(programs), "defines": dict(defines or {}), "maps": given
+    }  # fmt: skip
     # A child that is killed cannot tidy up, and one whose parent is killed must: both remove the folder.
     folder = tempfile.TemporaryDirectory(prefix="synguard-headers-", ignore_cleanup_errors=True)
     with ours, theirs, folder as headers:
@@ -73,13 +81,15 @@ def load_object(
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), *given.values()],
             text=True,
         )
         theirs.close()
         with child:
             try:
-                return _receive(child, ours, json.dumps({**request, "headers": headers}))
+                loaded = _receive(child, ours, json.dumps({**request, "headers": headers}))
+                loaded.maps.update(maps or {})
+                return loaded
             finally:
                 child.kill()
 

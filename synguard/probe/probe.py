@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from synguard.probe import layout
@@ -20,24 +20,52 @@ _PROGRAMS = {
 }
 _ONLY_KEY = bytes(4)
 
+#: Gets source, programs and preprocessor definitions, and returns what it has in the kernel of them.
+Loader = Callable[[Path, Mapping[str, ProgramType], Mapping[str, int]], LoadedObject]
+
 
 class Probe:
     """Programs and maps in the kernel; they count as soon as they are attached."""
 
     def __init__(self, loaded: LoadedObject, ipv6_prefix_length: int) -> None:
-        """Write the first settings: a fresh secret for the hashes, no blocks."""
+        """Write the first settings: a fresh secret for the hashes, no blocks.
+
+        A probe that another daemon left keeps its secret, by which its maps are filled, and its blocks.
+        """
         self._loaded = loaded
         self.ipv6_prefix_length = ipv6_prefix_length
-        self._secret = (secrets.randbits(64), secrets.randbits(64))
+        earlier = layout.SETTINGS.unpack(self.maps["settings"].lookup(_ONLY_KEY) or b"")
+        used = any(earlier[:2])
+        self._secret = earlier[:2] if used else (secrets.randbits(64), secrets.randbits(64))
         self._replay_now_ns = 0
         self._block_lengths: tuple[int, ...] = ()
+        if used:
+            self._block_lengths = earlier[5 : 5 + earlier[4]]
         self._write_settings()
 
     @classmethod
-    def load(cls, *, max_sources: int, max_listeners: int, max_blocks: int, ipv6_prefix_length: int) -> Probe:
+    def load(
+        cls,
+        *,
+        max_sources: int,
+        max_listeners: int,
+        max_blocks: int,
+        ipv6_prefix_length: int,
+        load: Loader = load_object,
+    ) -> Probe:
         """Compile and load. Raises as :func:`synguard.probe.compiler.load_object` does."""
         defines = {"MAX_SOURCES": max_sources, "MAX_LISTENERS": max_listeners, "MAX_BLOCKS": max_blocks}
-        return cls(load_object(SOURCE, _PROGRAMS, defines), ipv6_prefix_length)
+        return cls(load(SOURCE, _PROGRAMS, defines), ipv6_prefix_length)
+
+    @property
+    def loaded(self) -> LoadedObject:
+        """Programs and maps together, as they are pinned."""
+        return self._loaded
+
+    @property
+    def block_lengths(self) -> tuple[int, ...]:
+        """The prefix lengths (of mapped addresses) that blocks are looked up by."""
+        return self._block_lengths
 
     @property
     def programs(self) -> dict[str, int]:

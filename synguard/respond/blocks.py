@@ -31,6 +31,8 @@ class Blocks:
         self._monotonic_ns = monotonic_ns
         self._wall_s = wall_s
         self._blocks: dict[Network, Block] = {}
+        #: Of blocks that another daemon left in force: not to be forgotten before they are restored.
+        self._left_lengths = frozenset(probe.block_lengths)
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -68,7 +70,8 @@ class Blocks:
                 f"the kernel does not take the block of {block.target}: {error.strerror}"
             ) from error
         self._blocks[block.target] = replace(block, hits=0)
-        self._probe.set_block_lengths(lengths)
+        with_left = sorted(self._left_lengths.union(lengths))
+        self._probe.set_block_lengths(with_left if len(with_left) <= layout.BLOCK_LENGTHS_MAX else lengths)
 
     def _left_s(self, block: Block) -> float:
         """Return how long a block goes on: never longer than it was made for, though the clock be wrong.
@@ -94,6 +97,25 @@ class Blocks:
         del self._blocks[target]
         self._probe.set_block_lengths(self._lengths(self._blocks))
         return True
+
+    def end_unknown(self) -> int:
+        """End every block of the kernel's that is not held here, another daemon's; return how many.
+
+        Raises SynguardError on refusal.
+        """
+        blocks = self._probe.maps["blocks"]
+        held = {layout.encode_block_key(target) for target in self._blocks}
+        unknown = [key for key, _ in blocks.items() if key not in held]
+        try:
+            for key in unknown:
+                blocks.delete(key)
+        except OSError as error:
+            raise SynguardError(
+                f"the kernel does not end another daemon's block: {error.strerror}; it ends by itself in time"
+            ) from error
+        self._left_lengths = frozenset()
+        self._probe.set_block_lengths(self._lengths(self._blocks))
+        return len(unknown)
 
     def expire(self) -> list[Block]:
         """Forget the blocks whose time is over, and return them with their hits."""

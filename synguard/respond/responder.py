@@ -153,6 +153,13 @@ class Responder:
                 self._log.error("source.not_restored", target=source_text(block.target), error=str(error))
             else:
                 self._log.info("source.restored", target=source_text(block.target), until_s=block.until_s)
+        try:
+            ended = self.blocks.end_unknown()
+        except SynguardError as error:
+            self._log.error("source.not_unblocked", error=str(error))
+        else:
+            if ended:
+                self._log.info("source.unblocked", blocks=ended, why="the history does not tell of them")
 
     def tidy(self) -> None:
         """Forget blocks whose time is over; the kernel has stopped enforcing them by itself."""

@@ -177,7 +177,7 @@ def test_detach_names_what_it_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Sequence[str] | None] = []
     removed = ["eth1: XDP program"]
 
-    def detach_all(interfaces: Sequence[str] | None) -> list[str]:
+    def detach_all(interfaces: Sequence[str] | None, _pin_directory: Path) -> list[str]:
         asked.append(interfaces)
         return removed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +58,10 @@ class FakeMap:
         """Return an entry."""
         return self.entries.get(key)
 
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every entry."""
+        yield from list(self.entries.items())
+
 
 class Scene:
     """A responder with everything around it made up."""
@@ -67,8 +71,15 @@ class Scene:
         self.wall_s = NOW_S
         self.cannot_drop: str | None = None
         self.protected: list[Protected] | OSError = []
-        probe: Any = SimpleNamespace(maps={"blocks": self.map}, set_block_lengths=lambda _lengths: None)
-        self.blocks = Blocks(probe, 16, monotonic_ns=lambda: 0, wall_s=lambda: self.wall_s)
+        self.lengths: list[int] = []
+        self.probe: Any = SimpleNamespace(
+            maps={"blocks": self.map}, block_lengths=(), set_block_lengths=self._set_lengths
+        )
+        self.start()
+
+    def start(self) -> None:
+        """Let a daemon begin with what the kernel has by now."""
+        self.blocks = Blocks(self.probe, 16, monotonic_ns=lambda: 0, wall_s=lambda: self.wall_s)
         history: Any = SimpleNamespace(save_block=lambda _block: None, remove_block=lambda _target: None)
         self.responder = Responder(
             self.blocks,
@@ -78,6 +89,10 @@ class Scene:
             history,
             structlog.get_logger(),
         )
+
+    def _set_lengths(self, lengths: list[int]) -> None:
+        self.lengths = list(lengths)
+        self.probe.block_lengths = tuple(lengths)
 
     def _gather(self) -> Iterable[Protected]:
         if isinstance(self.protected, OSError):
