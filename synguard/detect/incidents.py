@@ -95,6 +95,7 @@ def follow_listener(
 ) -> None:
     """Take in what a snapshot says of the listener that an incident is on."""
     reading = memory.reading
+    incident.one_way |= snapshot.one_way
     incident.tally.absorb(reading.counts)
     _look(incident, reading.cohorts, snapshot.listener_cohort_ns, snapshot.time_ns, allowance_ns)
     window = (judgement.holding or judgement.raised) if judgement else None
@@ -140,6 +141,7 @@ def follow_source(
 ) -> None:
     """Take in what a snapshot says of the source whose own incident this is."""
     reading = memory.reading
+    incident.one_way |= snapshot.one_way
     incident.tally.absorb(reading.counts)
     incident.count_source(reading.source, reading.counts, memory.history)
     _look(incident, reading.cohorts, snapshot.source_cohort_ns, snapshot.time_ns, allowance_ns)

@@ -92,6 +92,8 @@ class Incident:
     measurements: tuple[Measurement, ...] = ()
     phase: Phase = Phase.OPEN
     sources_estimated: int | None = None
+    #: Whether a part of it was seen in one direction only: what was answered is then unknown.
+    one_way: bool = False
     peak_syn_per_s: float = 0.0
     #: Cohorts from here on are not yet part of ``ratio_attempts`` and ``ratio_half_open``.
     judged_until_ns: int = 0
@@ -176,12 +178,12 @@ class Incident:
             ended_at_s=ended_at_s,
             sources_estimated=self.sources_estimated,
             attempts=counts.attempts,
-            answered=counts.answered,
-            completed=counts.completed,
+            answered=None if self.one_way else counts.answered,
+            completed=None if self.one_way else counts.completed,
             aborted=counts.aborted,
             refused=counts.refused,
             dropped_by_us=counts.dropped_by_us,
-            half_open_ratio=round(self.half_open_ratio(), 4),
+            half_open_ratio=None if self.one_way else round(self.half_open_ratio(), 4),
             peak_syn_per_s=round(self.peak_syn_per_s, 1),
             evidence=self.evidence,
             measurements=self.measurements,

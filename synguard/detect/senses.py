@@ -104,19 +104,21 @@ class _Stall:
     def __init__(self) -> None:
         self._probed_packets: int | None = None
         self._from_packets = 0
+        self._last_packets = 0
         self._moved_ns: int | None = None
         self._moved_packets = 0
         self._is_stalled = False
 
     def take(self, reading: InterfaceReading) -> Iterator[Finding]:
         received, probed = reading.received_packets, reading.probed_packets
-        if received is None or probed is None or probed != self._probed_packets:
-            self._begin(probed, received or 0)
+        if received is None or probed is None:
+            self._begin(None, 0)
             return
-        moved = received - self._from_packets
-        if moved < 0:
+        if probed != self._probed_packets or received < self._last_packets:
             self._begin(probed, received)
-        elif moved >= STALL_PACKETS and self._moved_ns is None:
+        self._last_packets = received
+        moved = received - self._from_packets
+        if self._moved_ns is None and moved >= STALL_PACKETS:
             self._moved_ns, self._moved_packets = reading.read_ns, received
         elif self._moved_ns is not None and received > self._moved_packets:
             self._is_stalled |= reading.read_ns - self._moved_ns >= STALL_NS
@@ -126,7 +128,8 @@ class _Stall:
             yield Finding(BlindCause.STALLED, reading.name, self._moved_ns, None, words, (measurement,))
 
     def _begin(self, probed_packets: int | None, received_packets: int) -> None:
-        self._probed_packets, self._from_packets = probed_packets, received_packets
+        self._probed_packets = probed_packets
+        self._from_packets = self._last_packets = received_packets
         self._moved_ns, self._is_stalled = None, False
 
 
@@ -159,11 +162,10 @@ class _Updates:
         rose = {name: count - self._seen[0][1].get(name, 0) for name, count in failed.items()}
         rose = {name: count for name, count in rose.items() if count > 0}
         attempts = self._seen[-1][2] - self._seen[0][2]
+        enough = max(FAILED_UPDATES, FAILED_PER_ATTEMPT * attempts)
         if not rose:
             self._since_ns = None
-        elif self._since_ns is None and sum(rose.values()) >= max(
-            FAILED_UPDATES, FAILED_PER_ATTEMPT * attempts
-        ):
+        elif self._since_ns is None and sum(rose.values()) >= enough:
             self._since_ns = now_ns
         if self._since_ns is not None:
             seconds = UPDATES_NS / NS_PER_S
