@@ -19,8 +19,8 @@ from synguard.config.settings import ProbeSettings, RespondSettings
 from synguard.errors import UsageError
 from synguard.model import Address
 from synguard.probe import layout
-from synguard.probe.compiler import LoadedObject
-from synguard.probe.probe import Probe
+from synguard.probe.compiler import LoadedObject, load_object
+from synguard.probe.probe import Loader, Probe
 from synguard.probe.programs import TC_EGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.syscall import map_memlock_bytes
 
@@ -92,7 +92,7 @@ def ladder(scenario: CostScenario) -> Iterator[Ladder]:
         writer, probe, naive = _load(scenario, stack)
         rungs = [_lower(EMPTY, writer), _lower(PARSE, writer)]
         if probe is not None:
-            rungs.append(_full(probe, scenario.blocks))
+            rungs.append(probe_rung(probe, scenario.blocks))
         if naive is not None:
             rungs.append(_naive(naive, scenario.blocks))
         wanted = tuple(rung for rung in rungs if rung.name in scenario.programs)
@@ -108,7 +108,7 @@ def _load(scenario: CostScenario, stack: ExitStack) -> tuple[Writer, Probe | Non
 
     with ThreadPoolExecutor() as pool:
         writer = begin(Writer.load)
-        probe = begin(lambda: _load_probe(scenario.blocks)) if FULL in scenario.programs else None
+        probe = begin(lambda: load_probe(scenario.blocks)) if FULL in scenario.programs else None
         naive = begin(lambda: load_naive(BLOCKING=1)) if NAIVE in scenario.programs else None
     return writer.result(), _result(probe), _result(naive)
 
@@ -122,14 +122,15 @@ def _closed_by(stack: ExitStack, loaded: _Loaded) -> _Loaded:
     return loaded
 
 
-def _load_probe(blocks: int) -> Probe:
-    """Load the probe at the daemon's default sizes, but with room for the scenario's blocks."""
+def load_probe(blocks: int, load: Loader = load_object) -> Probe:
+    """Load the probe at the daemon's default sizes, but with room for so many blocks."""
     sizes = ProbeSettings()
     return Probe.load(
         max_sources=sizes.max_sources,
         max_listeners=sizes.max_listeners,
         max_blocks=max(blocks, RespondSettings().max_blocks),
         ipv6_prefix_length=sizes.ipv6_prefix,
+        load=load,
     )
 
 
@@ -137,7 +138,9 @@ def _lower(name: str, writer: Writer) -> Rung:
     return Rung(name, writer.programs[f"{name}_xdp"], writer.programs[f"{name}_tc"])
 
 
-def _full(probe: Probe, blocks: int) -> Rung:
+def probe_rung(probe: Probe, blocks: int) -> Rung:
+    """Return the probe as a rung; the caller goes on owning it."""
+
     def block() -> None:
         value = layout.BLOCK.pack(time.monotonic_ns() + _BLOCK_TTL_NS, 0)
         for address in _blocked_addresses(blocks):

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 from bench.cost.frames import Segment, build_frame
 from bench.scenario.model import Family
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
-from synguard.probe.syscall import TestRunResult, test_run
+from synguard.probe.syscall import BPF_F_TEST_XDP_LIVE_FRAMES, TestRunResult, test_run
 
 #: next, first_client, clients, ipv6, segment, scattered, fresh_numbers.
 PLAN = struct.Struct("=QQIBBBB")
@@ -88,6 +88,10 @@ class Writer:
         result = self._call(program, stream, packets)
         return Run(result.duration_ns, result.return_value)
 
+    def send(self, program: int, stream: Stream, packets: int) -> None:
+        """Give an XDP program the stream's first packets as live frames, which it may send on."""
+        self._call(program, stream, packets, BPF_F_TEST_XDP_LIVE_FRAMES)
+
     def first_frame(self, stream: Stream) -> bytes:
         """Return the stream's first packet."""
         if stream.segment is Segment.UDP:
@@ -100,7 +104,7 @@ class Writer:
         fields = PLAN.unpack(self._loaded.maps["plans"].lookup(_FIRST) or bytes(PLAN.size))
         return int(fields[0]) - stream.start
 
-    def _call(self, program: int, stream: Stream, packets: int) -> TestRunResult:
+    def _call(self, program: int, stream: Stream, packets: int, flags: int = 0) -> TestRunResult:
         kind = "tc" if stream.outgoing else "xdp"
         self._loaded.maps[f"{kind}_target"].update(_FIRST, struct.pack("=I", program))
         plan = PLAN.pack(
@@ -114,7 +118,7 @@ class Writer:
         )
         self._loaded.maps["plans"].update(_FIRST, plan)
         frame = build_frame(stream.family, stream.segment)
-        return test_run(self.programs[f"write_{kind}"], frame, repeat=packets)
+        return test_run(self.programs[f"write_{kind}"], frame, repeat=packets, flags=flags)
 
     def close(self) -> None:
         """Let go of programs and maps."""
