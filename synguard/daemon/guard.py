@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from synguard.daemon.guarded import GONE, GuardedInterface
 from synguard.errors import SynguardError, UnsupportedError
-from synguard.probe import attach, interfaces
-from synguard.probe.claim import Claim, claim_interface
+from synguard.probe import attach, interfaces, presence
+from synguard.probe.claim import claim_interface
+from synguard.probe.presence import Presence
 from synguard.probe.probe import Probe
+from synguard.sight import BlindCause, InterfaceReading
 
-
-@dataclass(slots=True)
-class GuardedInterface:
-    """One interface that the operator wants guarded, whether it is there or not."""
-
-    name: str
-    claim: Claim
-    attachment: attach.Attachment | None = None
-    #: What is wrong with it, for ``status``.
-    problem: str | None = None
+#: Counts the packets that the probe saw on each interface, in and out, by index modulo 64.
+CountPackets = Callable[[], Mapping[int, tuple[int, int]]]
+_COUNTED_INDICES = 64
 
 
 class Guard:
@@ -42,6 +37,7 @@ class Guard:
         self._xdp_mode = xdp_mode
         self._log = log
         self._interfaces: list[GuardedInterface] = []
+        self._readings: tuple[InterfaceReading, ...] = ()
         #: Looking and verifying happen in threads, and both attach.
         self._lock = threading.Lock()
         try:
@@ -76,15 +72,15 @@ class Guard:
         interface = interfaces.find_interface(guarded.name)
         others = (other.attachment for other in self._interfaces if other is not guarded)
         interfaces.check_together([interface, *(other.interface for other in others if other is not None)])
-        guarded.attachment = attach.attach(interface, probe.programs, self._xdp_mode, guarded.claim)
-        guarded.problem = None
+        attachment = attach.attach(interface, probe.programs, self._xdp_mode, guarded.claim)
+        guarded.mend(attachment)
         self._log.info(
             "probe.attached",
             interface=guarded.name,
             index=interface.index,
-            ingress=guarded.attachment.ingress,
-            egress=guarded.attachment.egress,
-            note=guarded.attachment.note,
+            ingress=attachment.ingress,
+            egress=attachment.egress,
+            note=attachment.note,
         )
 
     def _miss(self, guarded: GuardedInterface, problem: str) -> None:
@@ -98,7 +94,7 @@ class Guard:
             attachment = guarded.attachment
             if attachment is None or attachment.interface.index == _index(guarded.name):
                 continue
-            guarded.attachment = None
+            guarded.lose(BlindCause.MISSING, GONE)
             try:
                 attach.detach_renamed(attachment, made_clsact=guarded.claim.made_clsact)
             except SynguardError as error:
@@ -117,24 +113,42 @@ class Guard:
                 if guarded.attachment is None and _index(guarded.name) is not None:
                     self._try_attach(guarded, probe)
 
-    def verify(self, probe: Probe) -> None:
-        """Make sure that the kernel still runs our programs; put back what somebody took away."""
-        with self._lock:
-            for guarded in self._interfaces:
-                if guarded.attachment is not None:
-                    self._verify(guarded, guarded.attachment, probe)
+    def verify(self, probe: Probe, count_packets: CountPackets) -> None:
+        """Make sure that the kernel still runs our programs; put back what somebody took away.
 
-    def _verify(self, guarded: GuardedInterface, attachment: attach.Attachment, probe: Probe) -> None:
-        try:
-            if attach.attached_as(attachment, probe.programs):
+        Also takes the readings that the next snapshots carry.
+        """
+        with self._lock:
+            attachments = [one.attachment for one in self._interfaces if one.attachment is not None]
+            try:
+                found = presence.look(attachments, probe.programs)
+            except SynguardError as error:
+                self._log.warning("probe.not_verified", error=str(error))
                 return
-        except SynguardError as error:
-            self._log.warning("probe.not_verified", interface=guarded.name, error=str(error))
-            return
-        self._log.warning("probe.detached", interface=guarded.name)
-        guarded.attachment = None
-        guarded.problem = "the probe was removed from it by somebody else"
-        self._try_attach(guarded, probe)
+            # After the interfaces' own counts: what they have counted by now, the probe has seen.
+            probed = count_packets()
+            self._readings = tuple(self._verify(one, found, probed, probe) for one in self._interfaces)
+
+    def _verify(
+        self,
+        guarded: GuardedInterface,
+        found: Mapping[int, Presence],
+        probed: Mapping[int, tuple[int, int]],
+        probe: Probe,
+    ) -> InterfaceReading:
+        index = guarded.attachment.interface.index if guarded.attachment is not None else 0
+        present = found.get(index)
+        if present is None:
+            return guarded.reading(None, None)
+        guarded.is_up = present.is_up
+        if present.missing:
+            guarded.lose_to(present)
+            self._log.warning("probe.detached", interface=guarded.name, missing=sorted(present.missing))
+            self._try_attach(guarded, probe)
+        elif guarded.displaced and present.other_xdp is None and self._xdp_mode != "tc":
+            self._try_attach(guarded, probe)
+        ingress_packets, _ = probed.get(index % _COUNTED_INDICES, (None, None))
+        return guarded.reading(present, ingress_packets)
 
     def _try_attach(self, guarded: GuardedInterface, probe: Probe) -> None:
         try:
@@ -142,7 +156,11 @@ class Guard:
         except SynguardError as error:
             if guarded.problem != str(error):
                 self._log.error("probe.not_attached", interface=guarded.name, error=str(error))
-            guarded.problem = str(error)
+            guarded.fail(str(error))
+
+    def readings(self) -> tuple[InterfaceReading, ...]:
+        """Return what the last look at each interface found."""
+        return self._readings
 
     def detach(self) -> None:
         """Take the probe off every interface and give them up. Trouble is logged; the rest goes on."""
@@ -195,7 +213,7 @@ class Guard:
 
     def describe(self) -> list[dict[str, Any]]:
         """Return what ``status`` shows of each interface."""
-        return [_describe(guarded) for guarded in self._interfaces]
+        return [guarded.describe() for guarded in self._interfaces]
 
 
 def _index(name: str) -> int | None:
@@ -203,15 +221,3 @@ def _index(name: str) -> int | None:
         return socket.if_nametoindex(name)
     except OSError:
         return None
-
-
-def _describe(guarded: GuardedInterface) -> dict[str, Any]:
-    attachment = guarded.attachment
-    return {
-        "name": guarded.name,
-        "index": attachment.interface.index if attachment else None,
-        "attached": attachment is not None,
-        "ingress": attachment.ingress if attachment else None,
-        "egress": attachment.egress if attachment else None,
-        "note": guarded.problem or (attachment.note if attachment else None),
-    }

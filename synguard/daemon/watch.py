@@ -32,7 +32,6 @@ from synguard.respond.policy import Decision
 from synguard.respond.responder import Responder
 
 LOOK_INTERVAL_S = 1.0
-VERIFY_INTERVAL_S = 5.0
 PROTECTED_INTERVAL_S = 10.0
 #: While no handshake moves, reads are this many times as far apart: an idle host costs half.
 IDLE_PACE = 2
@@ -109,7 +108,6 @@ class Watch:
             duties = [
                 group.create_task(self._poll()),
                 group.create_task(self._every(LOOK_INTERVAL_S, self._look)),
-                group.create_task(self._every(VERIFY_INTERVAL_S, self._verify)),
                 group.create_task(self._every(PROTECTED_INTERVAL_S, self._responder.spare_protected)),
             ]
             await self._stop.wait()
@@ -124,10 +122,8 @@ class Watch:
 
     async def _look(self) -> None:
         await asyncio.to_thread(self.guard.look, self._probe)
+        await asyncio.to_thread(self.guard.verify, self._probe, dict)
         self._responder.tidy()
-
-    async def _verify(self) -> None:
-        await asyncio.to_thread(self.guard.verify, self._probe)
 
     async def _poll(self) -> None:
         """Read at a steady pace; a read that came late does not shift the next ones."""

@@ -20,9 +20,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe import tc, xdp
 from synguard.probe.claim import Claim
-from synguard.probe.interfaces import ETHERNET_TYPES, Interface, all_names, describe, find_interface
+from synguard.probe.interfaces import ETHERNET_TYPES, Interface, describe, find_interface
 from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
-from synguard.probe.syscall import program_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,16 +168,3 @@ def carries_any(interface: Interface) -> bool:
     with _in_words(interface.name), IPRoute() as ipr:
         programs = (TC_INGRESS_PROGRAM, TC_EGRESS_PROGRAM)
         return any(tc.own_filter(ipr, interface.index, program) for program in programs)
-
-
-def attached_as(attachment: Attachment, programs: Mapping[str, int]) -> bool:
-    """Tell whether both directions still run exactly our programs. Raises SynguardError if nobody tells."""
-    name = attachment.interface.name
-    if name not in all_names():
-        return False
-    interface = find_interface(name)
-    with _in_words(name), IPRoute() as ipr:
-        egress = tc.own_filter(ipr, interface.index, TC_EGRESS_PROGRAM) is not None
-        if attachment.ingress == "tc-ingress":
-            return egress and tc.own_filter(ipr, interface.index, TC_INGRESS_PROGRAM) is not None
-    return egress and interface.xdp_program_id == program_info(programs[XDP_PROGRAM]).id

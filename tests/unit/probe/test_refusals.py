@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
 from pyroute2.netlink.exceptions import NetlinkError
 
 from synguard.errors import SynguardError, UnsupportedError
-from synguard.probe import attach, interfaces
+from synguard.probe import attach, interfaces, presence
+from synguard.probe.programs import XDP_PROGRAM
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -20,6 +22,8 @@ def refusing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
     monkeypatch.setattr(attach, "IPRoute", refuse)
     monkeypatch.setattr(interfaces, "IPRoute", refuse)
+    monkeypatch.setattr(presence, "IPRoute", refuse)
+    monkeypatch.setattr(presence, "program_info", lambda _fd: SimpleNamespace(id=1))
 
 
 def some_attachment() -> attach.Attachment:
@@ -39,7 +43,7 @@ def test_whatever_the_kernel_refuses_is_an_error_in_words(
     with pytest.raises(SynguardError, match="nobody0"):
         attach.detach_renamed(some_attachment(), made_clsact=True)
     with pytest.raises(SynguardError):
-        attach.attached_as(some_attachment(), {})
+        presence.look([some_attachment()], {XDP_PROGRAM: -1})
     with pytest.raises(SynguardError):
         interfaces.find_interface("nobody0")
 
