@@ -1,0 +1,136 @@
+"""Daemons that leave their probe attached, and what the interface and the probe count meanwhile."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.defences.guard import Guard, Setting, synguard_command
+from bench.net.enter import child_environment, command_in
+from bench.net.namespaces import Topology, run_in, wait_until
+from synguard.probe.syscall import BpfMap
+from tests.pinning import pinned_map, pinned_sets, totals_of
+
+DETACH_TIMEOUT_S = 60.0
+
+
+class Frames(NamedTuple):
+    """Frames that came in and went out."""
+
+    received: int
+    sent: int
+
+
+def in_server(topology: Topology, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command in the server's namespace and return what it printed."""
+    return subprocess.run(
+        command_in(topology.server.namespace, list(argv)),
+        check=check,
+        capture_output=True,
+        text=True,
+        timeout=DETACH_TIMEOUT_S,
+        env=child_environment(),
+    )
+
+
+def attached(topology: Topology, interface: str | None = None) -> str:
+    """Return what is on an interface of the server's: its XDP program, filters and qdiscs."""
+    name = interface or topology.server.interface
+    return "\n".join(
+        in_server(topology, *argv, name).stdout
+        for argv in (
+            ["ip", "-details", "link", "show", "dev"],
+            ["tc", "qdisc", "show", "dev"],
+            ["tc", "filter", "show", "egress", "dev"],
+            ["tc", "filter", "show", "ingress", "dev"],
+        )
+    )
+
+
+def passed(topology: Topology) -> Frames:
+    """Return what the kernel says has passed the server's interface."""
+    name = topology.server.interface
+
+    def read() -> Frames:
+        for line in Path("/proc/thread-self/net/dev").read_text(encoding="ascii").splitlines():
+            interface, _, numbers = line.partition(":")
+            if interface.strip() == name:
+                # receive: bytes packets errs drop fifo frame compressed multicast, transmit: bytes packets
+                words = numbers.split()
+                return Frames(int(words[1]), int(words[9]))
+        raise LookupError(name)
+
+    return run_in(topology.server, read)
+
+
+def counted(*totals: BpfMap) -> Frames:
+    """Return what probes have counted, by their maps of totals."""
+    readings = [totals_of(one) for one in totals]
+    return Frames(
+        sum(reading["packets"] for reading in readings),
+        sum(reading["egress_packets"] for reading in readings),
+    )
+
+
+class Keeping:
+    """Starts daemons of one server one after another, all of which pin in one directory."""
+
+    def __init__(self, topology: Topology, folder: Path, directory: Path) -> None:
+        self.topology = topology
+        self.directory = directory
+        self._folder = folder
+        self._stack = ExitStack()
+
+    def start(
+        self,
+        respond: str = "dry-run",
+        settings: Mapping[str, Mapping[str, Setting]] | None = None,
+        *,
+        keep: bool = True,
+    ) -> Guard:
+        """Start a daemon and return it once it guards."""
+        wanted = {name: dict(section) for name, section in (settings or {}).items()}
+        probe = {"keep_attached": keep, "pin_directory": str(self.directory), **wanted.get("probe", {})}
+        guard = self._stack.enter_context(
+            Guard(self.topology.server, self._folder, respond, {**wanted, "probe": probe})
+        )
+        guard.wait_until_ready()
+        return guard
+
+    def detach(self, *arguments: str) -> str:
+        """Run ``synguard detach`` in the server's namespace and return what it says."""
+        return in_server(self.topology, *synguard_command("detach", *arguments)).stdout
+
+    def only_set(self) -> Path:
+        """Return the one set of pins that there is."""
+        (found,) = pinned_sets(self.directory)
+        return found
+
+    def age_program(self) -> Path:
+        """Let the set of pins tell of other code; return what it was called before."""
+        pins = self.only_set()
+        pins.rename(pins.with_name(f"{pins.name.partition('-program-')[0]}-program-0"))
+        return pins
+
+    @contextmanager
+    def totals(self) -> Iterator[BpfMap]:
+        """Open the pinned map of totals, to read it even when it is pinned no more."""
+        with pinned_map(self.only_set() / "map-totals") as opened:
+            yield opened
+
+    def wait_until_quiet(self) -> None:
+        """Wait until nothing passes any more: frames on their way are counted a little later."""
+        before = [passed(self.topology)]
+
+        def quiet() -> bool:
+            before.append(passed(self.topology))
+            return len(before) > 40 and len(set(before[-40:])) == 1
+
+        wait_until(quiet, "silence", 20.0)
+
+    def close(self) -> None:
+        """Stop what still runs."""
+        self._stack.close()

@@ -1,0 +1,173 @@
+"""The probe between two daemons: attached, counting, and taken over or replaced without a gap."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.flood.driver import FloodGenerator
+from bench.flood.plan import FloodPlan
+from bench.net.namespaces import SILENT_IPV4, Topology
+from tests.pinning import bpf_filesystem, pinned_map, pinned_sets
+
+from .conftest import OpenListener, ShakeHands
+from .keeping import Frames, Keeping, attached, counted, passed
+
+pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
+
+PORT = 8080
+
+
+@pytest.fixture
+def keeping(topology: Topology, tmp_path: Path) -> Iterator[Keeping]:
+    """Return what starts daemons that pin in a BPF file system of this test's own."""
+    with bpf_filesystem(tmp_path / "bpf") as mounted:
+        made = Keeping(topology, tmp_path, mounted / "synguard")
+        yield made
+        made.close()
+
+
+def long_flood(topology: Topology) -> FloodPlan:
+    """Return a flood that lasts until it is stopped, and is answered with RST by a closed port."""
+    return FloodPlan(
+        destination=str(topology.server.ipv4.ip),
+        destination_port=PORT,
+        sources=(str(SILENT_IPV4),),
+        syn_per_s=2000.0,
+        duration_s=100.0,
+    )
+
+
+def test_handshakes_are_counted_while_no_daemon_runs(
+    keeping: Keeping, open_listener: OpenListener, shake_hands_from_client: ShakeHands
+) -> None:
+    """The next daemon goes on with the counts, the listener and the secret, and compiles nothing."""
+    address = str(keeping.topology.server.ipv4.ip)
+    open_listener(address, PORT)
+    first = keeping.start()
+    shake_hands_from_client(address, PORT, 7)
+    assert first.stop() == 0
+    assert [event.fields["interface"] for event in first.named("probe.kept")] == ["net0"]
+    with pinned_map(keeping.only_set() / "map-settings") as settings:
+        before = settings.lookup(bytes(4))
+    shake_hands_from_client(address, PORT, 23)
+    second = keeping.start()
+    status = second.status()
+    assert status["totals"]["completed"] == 30
+    assert [(row["listener"], row["completed"]) for row in status["listeners"]] == [(f"{address}:{PORT}", 30)]
+    assert second.named("probe.taken_over")
+    assert not second.named("probe.replaced")
+    with pinned_map(keeping.only_set() / "map-settings") as settings:
+        assert settings.lookup(bytes(4)) == before
+
+
+@pytest.mark.parametrize("change", ["none", "program", "layout"])
+def test_no_packet_is_missed_from_one_daemon_to_the_next(
+    keeping: Keeping, flood_generator: FloodGenerator, change: str
+) -> None:
+    """What the interface received and sent, old and new probe have counted, each frame once."""
+    daemon = keeping.start()
+    with keeping.totals() as old:
+        before, then = counted(old), passed(keeping.topology)
+        flood_generator.start(long_flood(keeping.topology))
+        daemon.stop()
+        if change == "program":
+            keeping.age_program()
+        daemon = keeping.start(settings={"probe": {"max_sources": 100}} if change == "layout" else None)
+        flood_generator.stop()
+        keeping.wait_until_quiet()
+        with keeping.totals() as new:
+            seen = counted(old, new) if change == "layout" else counted(new)
+            by_the_old = counted(old).received - before.received
+    frames = Frames(*(now - earlier for now, earlier in zip(passed(keeping.topology), then, strict=True)))
+    assert Frames(seen.received - before.received, seen.sent - before.sent) == frames
+    assert frames.received > by_the_old > 0 or change != "layout"
+    assert len(daemon.named("probe.taken_over")) == (change == "none")
+    assert len(daemon.named("probe.replaced")) == (change != "none")
+
+
+def test_an_older_layout_is_replaced_in_place_and_said(keeping: Keeping) -> None:
+    """The log names both versions; of the old maps and programs nothing stays."""
+    keeping.start().stop()
+    old = keeping.only_set()
+    daemon = keeping.start(settings={"probe": {"max_sources": 100}})
+    new = keeping.only_set()
+    assert new.name != old.name
+    (event,) = daemon.named("probe.replaced")
+    assert f"layout-{event.fields['old_layout']}-program-{event.fields['old_program']}" == old.name
+    assert f"layout-{event.fields['new_layout']}-program-{event.fields['new_program']}" == new.name
+    assert event.fields["counts"] == "start anew"
+    assert attached(keeping.topology).count("synguard_xdp") == 1
+    assert attached(keeping.topology).count("handle 0x5359") == 1
+
+
+def test_new_code_goes_on_with_the_counts_of_the_same_layout(
+    keeping: Keeping, open_listener: OpenListener, shake_hands_from_client: ShakeHands
+) -> None:
+    """A daemon whose code differs puts it over the maps that are there."""
+    address = str(keeping.topology.server.ipv4.ip)
+    open_listener(address, PORT)
+    keeping.start().stop()
+    pins = keeping.age_program()
+    shake_hands_from_client(address, PORT, 23)
+    daemon = keeping.start()
+    shake_hands_from_client(address, PORT, 7)
+    assert daemon.status()["totals"]["completed"] == 30
+    (event,) = daemon.named("probe.replaced")
+    assert (event.fields["old_program"], event.fields["counts"]) == ("0", "go on")
+    assert keeping.only_set() == pins
+
+
+def test_a_run_by_hand_takes_over_and_leaves_nothing(
+    keeping: Keeping, open_listener: OpenListener, shake_hands_from_client: ShakeHands
+) -> None:
+    """Without --keep-attached the counts go on, and at the end probe and pins are gone."""
+    address = str(keeping.topology.server.ipv4.ip)
+    before = attached(keeping.topology)
+    open_listener(address, PORT)
+    keeping.start().stop()
+    shake_hands_from_client(address, PORT, 23)
+    daemon = keeping.start(keep=False)
+    assert daemon.status()["totals"]["completed"] == 23
+    assert daemon.stop() == 0
+    assert attached(keeping.topology) == before
+    assert not keeping.directory.exists()
+
+
+def test_without_keep_attached_nothing_is_pinned(keeping: Keeping) -> None:
+    """A run by hand needs no BPF file system, and touches none."""
+    keeping.start(keep=False)
+    assert not keeping.directory.exists()
+
+
+def test_detach_removes_all_after_a_kill(keeping: Keeping) -> None:
+    """``synguard detach`` finds pins where the killed daemon noted them, and says what it removed."""
+    before = attached(keeping.topology)
+    daemon = keeping.start()
+    os.kill(daemon.pid, signal.SIGKILL)
+    daemon.stop()
+    assert "synguard_xdp" in attached(keeping.topology)
+    folder = keeping.only_set().parent
+    said = keeping.detach().splitlines()
+    assert f"removed {folder}: pinned programs and maps" in said
+    assert len(said) == 4
+    assert attached(keeping.topology) == before
+    assert not keeping.directory.exists()
+
+
+def test_after_a_kill_the_counts_go_on(
+    keeping: Keeping, open_listener: OpenListener, shake_hands_from_client: ShakeHands
+) -> None:
+    """Pins are there from the beginning, not only after an orderly end."""
+    address = str(keeping.topology.server.ipv4.ip)
+    open_listener(address, PORT)
+    daemon = keeping.start()
+    os.kill(daemon.pid, signal.SIGKILL)
+    daemon.stop()
+    shake_hands_from_client(address, PORT, 23)
+    assert keeping.start().status()["totals"]["completed"] == 23
+    assert len(pinned_sets(keeping.directory)) == 1
