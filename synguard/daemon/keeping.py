@@ -128,8 +128,11 @@ class Keeper:
         try:
             for removed in detach_others(guarded):
                 self._log.info("probe.detached", removed=removed, why="it is guarded no more")
-            self._folder.remove_sets(keep=self._pinned)
         except SynguardError as error:
+            self._log.error("probe.not_detached", error=str(error))
+        try:
+            self._folder.remove_sets(keep=self._pinned)
+        except PinError as error:
             self._log.error("pins.not_removed", path=str(self._folder.path), error=str(error))
         self._say_what_became()
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +15,10 @@ _PUBLIC_ROOT = Path("/mnt")
 _BECOME_NOBODY = f"""
 mount --bind "$1" {_PUBLIC_ROOT}
 cd {_PUBLIC_ROOT}
-shift
-exec setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"
+capabilities=$2
+shift 2
+exec setpriv --reuid 65534 --regid 65534 --clear-groups \\
+    --inh-caps="$capabilities" --ambient-caps="$capabilities" -- "$@"
 """
 
 
@@ -29,19 +31,25 @@ def public_directory() -> Iterator[Path]:
         yield directory
 
 
-def python_as_nobody(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run this interpreter as nobody, in the checkout, which appears elsewhere in mounts of its own."""
+def python_as_nobody(
+    *arguments: str, capabilities: Sequence[str] = (), timeout_s: float = 30.0
+) -> subprocess.CompletedProcess[str]:
+    """Run this interpreter as nobody, in the checkout, which appears elsewhere in mounts of its own.
+
+    ``capabilities`` are those that nobody has then: ``bpf``, ``net_admin``.
+    """
     python = Path(sys.executable)
     folder = python.parent.resolve()
     if folder.is_relative_to(ROOT):
         folder = _PUBLIC_ROOT / folder.relative_to(ROOT)
-    become = ["unshare", "--mount", "--", "sh", "-euc", _BECOME_NOBODY, "sh", str(ROOT)]
+    granted = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+    become = ["unshare", "--mount", "--", "sh", "-euc", _BECOME_NOBODY, "sh", str(ROOT), granted]
     return subprocess.run(
         [*become, str(folder / python.name), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=timeout_s,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
