@@ -1,0 +1,163 @@
+"""Finds out whether what leaves can be seen at all, and falls back to one direction where it cannot.
+
+Two counters tell cheaply when to look: where many acknowledgements come in and hardly a TCP segment leaves,
+the answers may take another way. They prove nothing: a firewalled host under a storm of ACKs looks the same,
+and a server of large files sends one merged segment for twenty acknowledgements. So the probe is asked for
+live flows then, for two and a half seconds, and what those say is believed (see ``detect.senses``)::
+
+    BOTH WAYS ──few segments leave──► look at flows ──hidden──► ONE WAY
+        ▲                                   │ ▲                    │
+        └───────────shown, or none──────────┘ └───some leave───────┘
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+from structlog.typing import FilteringBoundLogger
+
+from synguard.detect.senses import egress_hidden
+from synguard.sight import FlowReading
+
+Visibility = Literal["auto", "both", "ingress"]
+
+_NS_PER_S = 10**9
+#: Counters are compared over this long. With a look at flows after it, hidden egress is found in 4 s.
+WINDOW_NS = 3 * _NS_PER_S // 2
+SAMPLE_NS = _NS_PER_S // 10
+FLOWS_NS = 5 * _NS_PER_S // 2
+#: Fewer acknowledgements in a window than this may be of fewer connections than it takes.
+LEAST_ACKS = 20
+#: Fewer segments leaving, for each acknowledgement, than this call for a look.
+USUAL_SHARE = 1 / 8
+#: A share that was looked into, and found to be usual here, must fall by this much to call for a look again.
+FALL = 8
+#: But never below this, or a look that came just as everything stopped leaving would be the last one.
+LEAST_SHARE = 1 / 1024
+#: While egress is hidden, so many segments leaving in a window call for a look, but not all the time.
+LEAST_SEGMENTS = 5
+LOOK_AGAIN_NS = 5 * _NS_PER_S
+#: Whoever has looked in vain is in doubt again only after so long without a reason for it.
+CALM_NS = 60 * _NS_PER_S
+
+
+class _Sample(NamedTuple):
+    time_ns: int
+    ack_segments: int
+    egress_tcp: int
+
+
+class Egress:
+    """Watches the totals, asks for flows when they seem odd, and keeps what those told.
+
+    Args:
+        visibility: ``auto``; ``both`` never falls back; ``ingress`` never looks, for so it is meant to be.
+        watch_flows: lets the probe collect live flows, anew each time, or stop it.
+        flows: returns the live flows collected, and how many of them egress showed.
+        set_one_way: tells the probe to make do with one direction, or not.
+        log: where a change of this is told.
+
+    """
+
+    def __init__(
+        self,
+        visibility: Visibility,
+        watch_flows: Callable[[bool], None],
+        flows: Callable[[], tuple[int, int]],
+        set_one_way: Callable[[bool], None],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.visibility = visibility
+        #: The last look at flows that told anything.
+        self.flows: FlowReading | None = None
+        self._watch_flows = watch_flows
+        self._read_flows = flows
+        self._set_one_way = set_one_way
+        self._log = log
+        self._hidden = False
+        self._samples: deque[_Sample] = deque()
+        self._usual_share = USUAL_SHARE
+        self._looking_since_ns: int | None = None
+        self._looked_ns = -LOOK_AGAIN_NS
+        self._odd_ns = -CALM_NS
+        self._doubts = False
+        self._answered = 0
+        self._answers_seen = False
+        set_one_way(visibility == "ingress")
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it is being looked into, for the first time in a while, why no SYN is answered."""
+        return self._looking_since_ns is not None and self._doubts and not self._answers_seen
+
+    def look(self, now_ns: int, totals: Mapping[str, int]) -> None:
+        """Take the probe's totals of a moment, and begin or end a look at flows where that is due."""
+        if self.visibility == "ingress":
+            return
+        self._sample(_Sample(now_ns, totals["ack_segments"], totals["egress_tcp"]))
+        self._answers_seen |= totals["answered"] != self._answered
+        self._answered = totals["answered"]
+        if self._looking_since_ns is None:
+            if self._is_due(now_ns):
+                self._begin(now_ns)
+        elif now_ns - self._looking_since_ns >= FLOWS_NS:
+            self._end(now_ns, self._looking_since_ns)
+
+    def _sample(self, sample: _Sample) -> None:
+        samples = self._samples
+        if not samples or sample.time_ns - samples[-1].time_ns >= SAMPLE_NS:
+            samples.append(sample)
+        while len(samples) > 1 and samples[1].time_ns <= sample.time_ns - WINDOW_NS:
+            samples.popleft()
+
+    def _rise(self) -> tuple[int, int]:
+        """Return the acknowledgements in, and the TCP segments out, of the window."""
+        first, last = self._samples[0], self._samples[-1]
+        return last.ack_segments - first.ack_segments, last.egress_tcp - first.egress_tcp
+
+    def _is_due(self, now_ns: int) -> bool:
+        acks, segments = self._rise()
+        if self._hidden:
+            return segments >= LEAST_SEGMENTS and now_ns - self._looked_ns >= LOOK_AGAIN_NS
+        if acks >= LEAST_ACKS and segments >= USUAL_SHARE * acks:
+            self._usual_share = USUAL_SHARE
+        is_odd = acks >= LEAST_ACKS and segments < self._usual_share * acks
+        if is_odd:
+            self._doubts |= now_ns - self._odd_ns >= CALM_NS
+            self._odd_ns = now_ns
+        return is_odd
+
+    def _begin(self, now_ns: int) -> None:
+        self._watch_flows(True)
+        self._looking_since_ns = now_ns
+        self._answers_seen = False
+
+    def _end(self, now_ns: int, since_ns: int) -> None:
+        live, shown = self._read_flows()
+        self._watch_flows(False)
+        self._looking_since_ns, self._looked_ns, self._doubts = None, now_ns, False
+        found = FlowReading(since_ns, live, shown)
+        if egress_hidden(found):
+            self._believe(found, hidden=True)
+        elif live and 2 * shown >= live:
+            acks, segments = self._rise()
+            self._usual_share = min(USUAL_SHARE, max(LEAST_SHARE, segments / max(1, acks) / FALL))
+            self._believe(found, hidden=False)
+
+    def _believe(self, found: FlowReading, *, hidden: bool) -> None:
+        self.flows = found
+        if hidden == self._hidden:
+            return
+        self._hidden = hidden
+        falls_back = self.visibility == "auto"
+        if falls_back:
+            self._set_one_way(hidden)
+        tell = self._log.warning if hidden else self._log.info
+        tell(
+            "egress.hidden" if hidden else "egress.shown",
+            live_flows=found.live,
+            shown_on_egress=found.shown_on_egress,
+            one_way=hidden and falls_back,
+        )

@@ -1,0 +1,178 @@
+"""Whether answers can be seen at all: when flows are looked at, what is believed, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+import structlog
+
+from synguard.daemon.egress import Egress, Visibility
+
+POLL_MS = 50
+
+
+@dataclass
+class Line:
+    """What passes in a second, and how many connections are alive in it."""
+
+    acks: float = 0.0
+    segments: float = 0.0
+    answered: float = 0.0
+    live: int = 0
+    shown: int = 0
+
+
+@dataclass
+class Stage:
+    """Feeds an :class:`Egress` from lines, and notes what it asks of the probe."""
+
+    visibility: Visibility = "auto"
+    now_ms: int = 0
+    passed: Line = field(default_factory=Line)
+    #: (milliseconds, what was asked)
+    asked: list[tuple[int, str]] = field(default_factory=list)
+    line: Line = field(default_factory=Line)
+    doubted_ms: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make what is tested."""
+        self.egress = Egress(
+            self.visibility,
+            lambda on: self.asked.append((self.now_ms, "look" if on else "stop")),
+            lambda: (self.line.live, self.line.shown),
+            lambda on: self.asked.append((self.now_ms, "one way" if on else "both ways")),
+            structlog.get_logger(),
+        )
+
+    def run(self, seconds: float, line: Line) -> Stage:
+        """Let a line's traffic pass for a time; returns itself."""
+        self.line = line
+        for _ in range(round(seconds * 1000 / POLL_MS)):
+            self.now_ms += POLL_MS
+            share = POLL_MS / 1000
+            self.passed.acks += line.acks * share
+            self.passed.segments += line.segments * share
+            self.passed.answered += line.answered * share
+            totals = {
+                "ack_segments": int(self.passed.acks),
+                "egress_tcp": int(self.passed.segments),
+                "answered": int(self.passed.answered),
+            }
+            self.egress.look(self.now_ms * 1_000_000, totals)
+            if self.egress.in_doubt:
+                self.doubted_ms.append(self.now_ms)
+        return self
+
+    def times(self, what: str) -> list[int]:
+        """Return when something was asked of the probe."""
+        return [ms for ms, asked in self.asked if asked == what]
+
+
+BOTH_WAYS = Line(acks=1000, segments=1000, answered=20, live=200, shown=200)
+HIDDEN = Line(acks=1000, segments=0, live=200, shown=0)
+#: Large files: one merged segment leaves for more than twenty acknowledgements.
+FILES = Line(acks=10_000, segments=450, answered=5, live=50, shown=50)
+#: Nobody is answered, and a storm of ACKs belongs to no connection.
+STORM = Line(acks=5000, segments=0, live=0, shown=0)
+
+
+def test_traffic_both_ways_is_never_looked_into() -> None:
+    """As long as what leaves is about as much as what comes in, the probe collects no flows."""
+    stage = Stage().run(120, BOTH_WAYS)
+    assert stage.asked == [(0, "both ways")]
+    assert stage.egress.flows is None
+
+
+@pytest.mark.parametrize("before", [Line(), BOTH_WAYS, FILES, STORM], ids=["quiet", "both", "files", "storm"])
+def test_hidden_egress_is_found_within_five_seconds(before: Line) -> None:
+    """Whatever passed before, flows of which nothing leaves are found, and one direction is made do with."""
+    stage = Stage().run(30, before).run(10, HIDDEN)
+    (found_ms,) = stage.times("one way")
+    assert 30_000 < found_ms <= 35_000
+    assert stage.egress.flows is not None
+    assert (stage.egress.flows.live, stage.egress.flows.shown_on_egress) == (200, 0)
+
+
+def test_slow_connections_are_found_too() -> None:
+    """Twenty connections with a single acknowledgement a second are enough."""
+    stage = Stage().run(6, Line(acks=21, live=21))
+    assert stage.times("one way")[0] <= 5000
+
+
+def test_too_little_traffic_calls_for_nothing() -> None:
+    """A handful of acknowledgements a second may be of fewer connections than it takes."""
+    assert Stage().run(60, Line(acks=10)).times("look") == []
+
+
+def test_a_storm_that_nobody_answers_is_not_hidden_egress() -> None:
+    """ACKs that belong to no connection are looked into, and believed to be just that."""
+    stage = Stage().run(60, STORM)
+    assert stage.times("look")
+    assert stage.times("one way") == []
+    assert stage.egress.flows is None
+
+
+def test_a_server_of_large_files_is_looked_into_once() -> None:
+    """Merged segments leave few of them; what was found usual here calls for no look again."""
+    stage = Stage().run(120, FILES)
+    assert len(stage.times("look")) == 1
+    assert stage.egress.flows is not None
+
+
+def test_flows_are_collected_only_for_as_long_as_it_takes() -> None:
+    """Each look is stopped two and a half seconds after it began."""
+    stage = Stage().run(3, BOTH_WAYS).run(10, FILES).run(10, STORM).run(20, HIDDEN)
+    looks, stops = stage.times("look"), stage.times("stop")
+    assert len(looks) == len(stops)
+    assert {stop - look for look, stop in zip(looks, stops, strict=True)} == {2500}
+
+
+def test_egress_that_shows_again_is_believed_again() -> None:
+    """Two ways again within eight seconds of the first segments that leave."""
+    stage = Stage().run(10, HIDDEN).run(10, BOTH_WAYS)
+    assert len(stage.times("both ways")) == 2
+    assert stage.times("both ways")[-1] <= 18_000
+    assert stage.egress.flows is not None
+    assert stage.egress.flows.shown_on_egress == 200
+
+
+def test_hidden_egress_stays_so_while_it_is_quiet() -> None:
+    """At night, without any flow, nothing is learned; and a few segments leaving prove nothing."""
+    stage = Stage().run(10, HIDDEN).run(600, Line()).run(60, Line(acks=100, segments=10, live=30, shown=5))
+    assert len(stage.times("both ways")) == 1
+    assert stage.times("one way")
+    looks = [ms for ms in stage.times("look") if ms > 610_000]
+    assert 5 <= len(looks) <= 9
+
+
+def test_both_never_falls_back_and_still_tells() -> None:
+    """With ``both`` the flows are known, and the probe goes on as before."""
+    stage = Stage("both").run(10, HIDDEN)
+    assert stage.times("one way") == []
+    assert stage.egress.flows is not None
+
+
+def test_one_way_by_design_is_never_looked_into() -> None:
+    """With ``ingress`` the probe makes do with one direction from the start."""
+    stage = Stage("ingress").run(60, HIDDEN).run(60, BOTH_WAYS)
+    assert stage.asked == [(0, "one way")]
+    assert stage.egress.flows is None
+    assert not stage.doubted_ms
+
+
+def test_doubt_lasts_for_the_first_look_only() -> None:
+    """Floods wait for at most one look in a storm, and for a second one only after a minute without."""
+    stage = Stage().run(70, STORM)
+    assert stage.doubted_ms
+    assert stage.doubted_ms[-1] <= 4100
+    stage.run(61, Line()).run(70, STORM)
+    assert [ms for ms in stage.doubted_ms if 4100 < ms < 131_000] == []
+    assert max(stage.doubted_ms) <= 135_100
+
+
+def test_whoever_answers_syns_is_not_doubted() -> None:
+    """A listener under a flood that is answered, however seldom, has its flood told at once."""
+    stage = Stage().run(3, BOTH_WAYS).run(10, Line(acks=100_000, segments=500, answered=500))
+    assert stage.times("look")
+    assert not [ms for ms in stage.doubted_ms if ms > stage.times("look")[0] + 2 * POLL_MS]
