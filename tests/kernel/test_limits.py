@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +10,7 @@ from synguard.model import HandshakeCounts
 from synguard.probe import layout
 from synguard.probe.syscall import possible_cpus, program_info
 from synguard.probe.syscall import test_run as run_program
+from tests.kernel.cpus import on_two_cpus
 from tests.kernel.wire import Wire
 
 pytestmark = [pytest.mark.root, pytest.mark.kernel]
@@ -31,24 +30,6 @@ def test_all_maps_fit_into_64_mib_at_two_cpus(ipv4_wire: Wire) -> None:
     further_cpus = possible_cpus() - 2
     assert per_cpu_bytes(ipv4_wire) < 3 * MIB
     assert ipv4_wire.probe.memlock_bytes() <= 64 * MIB + further_cpus * 3 * MIB
-
-
-def on_two_cpus(job: Callable[[int], None]) -> None:
-    """Run a job at once on two CPUs; it is told which of the two it is."""
-    cpus = sorted(os.sched_getaffinity(0))[:2]
-    assert len(cpus) == 2, "two CPUs are needed to let them meet"
-    barrier = threading.Barrier(2)
-
-    def pinned(index: int) -> None:
-        os.sched_setaffinity(0, {cpus[index]})
-        barrier.wait(10)
-        job(index)
-
-    threads = [threading.Thread(target=pinned, args=(index,)) for index in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def test_two_cpus_at_one_slot_lose_no_count(xdp_wire: Wire) -> None:
