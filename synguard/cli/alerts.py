@@ -24,6 +24,7 @@ from synguard.cli.options import (
 )
 from synguard.cli.output import duration, figure, moment, percent, table, write, write_json, write_json_line
 from synguard.cli.reading import AlertReading, alert_reading
+from synguard.cli.wording import is_blind, what
 from synguard.errors import UsageError
 from synguard.history.filter import SORT_FIELDS, AlertFilter
 from synguard.model import AlertClass, AlertKind, AlertState
@@ -181,12 +182,12 @@ def _cells(alert: Mapping[str, Any]) -> tuple[str, ...]:
         moment(alert["started_at"]),
         lasted(alert),
         alert["severity"],
-        " ".join(filter(None, (alert["kind"], alert["class"]))),
+        what(alert),
         alert["listener"] or "-",
         _source(alert),
-        figure(alert["attempts"]),
+        figure(None if is_blind(alert) else alert["attempts"]),
         percent(alert["half_open_ratio"]),
-        figure(alert["peak_syn_per_s"]),
+        figure(None if is_blind(alert) else alert["peak_syn_per_s"]),
         _action(alert["action"]),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,20 @@ from synguard.cli.alerts import lasted
 from synguard.cli.options import config_option, database_option, format_option, settings_for, socket_option
 from synguard.cli.output import figure, percent, table, write, write_json
 from synguard.cli.reading import alert_reading
+from synguard.cli.wording import evidence_by_name, is_blind, what
 from synguard.errors import SynguardError
 from synguard.observe.text import printable
 
 _COUNTS = ("attempts", "answered", "completed", "aborted", "refused", "dropped_by_us")
+#: A blind alert's evidence, and what it is called here.
+_UNSEEN = {
+    "not_seen": "not seen",
+    "since": "since",
+    "until": "until",
+    "times": "times",
+    "outcome": "so far",
+    "to_do": "to do",
+}
 #: Units that mean nothing to a reader beside the figure.
 _PLAIN_UNITS = ("ratio", "")
 
@@ -48,10 +58,13 @@ def command(
 
 def _sections(alert: Mapping[str, Any]) -> Iterator[str]:
     yield _head(alert)
-    yield "Since it opened\n" + _counts(alert)
+    if is_blind(alert):
+        yield "What is not seen\n" + _unseen(alert)
+    else:
+        yield "Since it opened\n" + _counts(alert)
     if alert["measurements"]:
         yield "Observed\n" + _measurements(alert["measurements"])
-    if alert["evidence"]:
+    if alert["evidence"] and not is_blind(alert):
         yield "Evidence\n" + _evidence(alert["evidence"])
     yield "Action\n" + _action(alert)
     if alert["top_sources"]:
@@ -59,20 +72,26 @@ def _sections(alert: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _head(alert: Mapping[str, Any]) -> str:
-    what = " ".join(filter(None, (alert["kind"], alert["class"])))
     state = alert["state"]
     if alert["closed_because"]:
         state = f"{state} ({alert['closed_because']})"
     ended = "-" if alert["ended_at"] is None else f"{alert['ended_at']}, after {lasted(alert)}"
-    rows = (
-        ("listener", alert["listener"] or "-"),
-        ("source", alert["source"] or "-"),
-        ("started", alert["started_at"]),
-        ("ended", ended),
-        ("impact", alert["impact"]),
-    )
-    lines = [f"  {name:<10}{printable(value)}" for name, value in rows]
-    return "\n".join([f"Alert {alert['id']}: {what}, severity {alert['severity']}, {state}", *lines])
+    rows = [("started", alert["started_at"]), ("ended", ended)]
+    if not is_blind(alert):
+        about = [("listener", alert["listener"] or "-"), ("source", alert["source"] or "-")]
+        rows = [*about, *rows, ("impact", alert["impact"])]
+    title = f"Alert {alert['id']}: {what(alert)}, severity {alert['severity']}, {state}"
+    return "\n".join([printable(title), *_lines(rows)])
+
+
+def _lines(rows: Iterable[tuple[str, object]]) -> list[str]:
+    return [f"  {name:<10}{printable(str(value))}" for name, value in rows]
+
+
+def _unseen(alert: Mapping[str, Any]) -> str:
+    """Say in sentences what the evidence of a blind alert holds."""
+    found = evidence_by_name(alert)
+    return "\n".join(_lines((title, found[name]) for name, title in _UNSEEN.items() if name in found))
 
 
 def _counts(alert: Mapping[str, Any]) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from synguard.cli.options import config_option, format_option, settings_for, socket_option
-from synguard.cli.output import duration, figure, percent, table, write, write_json
+from synguard.cli.output import duration, figure, moment, percent, table, write, write_json
+from synguard.cli.wording import what
 from synguard.client import request
 from synguard.observe.text import printable
 
@@ -36,6 +37,10 @@ def command(output_format: str, config_file: Path | None, socket: str | None) ->
 def _sections(status: Mapping[str, Any]) -> Iterator[str]:
     yield _head(status)
     yield _interfaces(status["interfaces"])
+    if status["blind"]:
+        yield _blind(status["blind"])
+    if status["one_way"]:
+        yield "only what comes in is seen: answered, completed and half-open are unknown"
     totals = status["totals"]
     yield "\n".join(f"{name:<16}{figure(totals[name]):>16}" for name in _TOTALS)
     if status["listeners"]:
@@ -59,7 +64,7 @@ def _interfaces(interfaces: list[Mapping[str, Any]]) -> str:
     rows = [
         (
             one["name"],
-            "attached" if one["attached"] else "NOT ATTACHED",
+            _sitting(one),
             one["ingress"] or "-",
             one["egress"] or "-",
             one["note"] or "",
@@ -67,6 +72,21 @@ def _interfaces(interfaces: list[Mapping[str, Any]]) -> str:
         for one in interfaces
     ]
     return table(("INTERFACE", "PROBE", "INGRESS", "EGRESS", "NOTE"), rows)
+
+
+def _sitting(interface: Mapping[str, Any]) -> str:
+    if not interface["attached"]:
+        return "NOT ATTACHED"
+    return "BLIND" if interface["blind"] else "attached"
+
+
+def _blind(blind: list[Mapping[str, Any]]) -> str:
+    """Say what is not seen now, and what to do about it."""
+    lines = ["BLIND (`synguard explain ID` says more)"]
+    for one in blind:
+        lines.append(f"  {one['alert_id']}: {one['cause']} since {moment(one['since'])}: {one['not_seen']}")
+        lines.append(f"     to do: {one['to_do']}")
+    return "\n".join(printable(line) for line in lines)
 
 
 def _listeners(listeners: list[Mapping[str, Any]]) -> str:
@@ -103,10 +123,7 @@ def _more(rows: list[Mapping[str, Any]]) -> str:
 def _alerts(alerts: list[Mapping[str, Any]]) -> str:
     if not alerts:
         return "no open alerts"
-    lines = (
-        f"  {one['id']}: {one['kind']} {one['class'] or ''} {one['listener'] or ''} {one['source'] or ''}"
-        for one in alerts
-    )
+    lines = (f"  {one['id']}: {what(one)} {one['listener'] or ''} {one['source'] or ''}" for one in alerts)
     return "\n".join(["open alerts (`synguard explain ID` says why)", *map(" ".join, map(str.split, lines))])
 
 

@@ -12,14 +12,18 @@ from synguard.daemon.watch import Watch
 from synguard.detect import Detector
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
-from synguard.model import ListenerReading, source_text
+from synguard.model import AlertKind, ListenerReading, source_text
 from synguard.probe import layout
 from synguard.respond.responder import Responder
+
+#: What a listener's row leaves open where only ingress is seen.
+_UNKNOWN_ONE_WAY = ("answered", "completed", "half_open_ratio", "handshake_p50_ms", "handshake_p99_ms")
 
 
 def describe(watch: Watch, responder: Responder, history: HistoryStore, database: str) -> dict[str, Any]:
     """Return the whole status, ready for JSON."""
     totals = watch.reader.totals()
+    blind = list(_blind(watch))
     return {
         "version": __version__,
         "pid": os.getpid(),
@@ -27,8 +31,10 @@ def describe(watch: Watch, responder: Responder, history: HistoryStore, database
         "uptime_s": round(time.time() - watch.started_at_s, 3),
         "respond": str(responder.rules.mode),
         "drop": responder.rules.drop,
-        "interfaces": watch.guard.describe(),
-        "totals": _totals(totals),
+        "interfaces": [_interface(described, blind) for described in watch.guard.describe()],
+        "blind": blind,
+        "one_way": _one_way(watch),
+        "totals": _totals(totals, one_way=_one_way(watch)),
         "unparsed": {reason: totals[reason] for reason in layout.UNPARSED_REASONS},
         "listeners": list(_listeners(watch)),
         "sources": _sources(watch),
@@ -49,10 +55,29 @@ def describe(watch: Watch, responder: Responder, history: HistoryStore, database
     }
 
 
-def _totals(totals: dict[str, int]) -> dict[str, int]:
+def _one_way(watch: Watch) -> bool:
+    """Tell whether only ingress is seen: what was answered is unknown then, and what completed inferred."""
+    return watch.snapshot is not None and watch.snapshot.one_way
+
+
+def _blind(watch: Watch) -> Iterator[dict[str, Any]]:
+    """Yield what is not seen now; an alert that merely waits for its close is left out."""
+    for alert in watch.open_alerts():
+        found = {item.name: item.value for item in alert.evidence}
+        if alert.kind is AlertKind.BLIND and "until" not in found:
+            told = {name: found.get(name) for name in ("cause", "interface", "not_seen", "since", "to_do")}
+            yield {"alert_id": alert.id, **told}
+
+
+def _interface(described: dict[str, Any], blind: list[dict[str, Any]]) -> dict[str, Any]:
+    return {**described, "blind": [one["cause"] for one in blind if one["interface"] == described["name"]]}
+
+
+def _totals(totals: dict[str, int], *, one_way: bool) -> dict[str, int | None]:
     hidden = {*layout.UNPARSED_REASONS, *layout.LOSSES}
     shown = {name: value for name, value in totals.items() if name not in hidden}
-    return {**shown, "unparsed": sum(totals[reason] for reason in layout.UNPARSED_REASONS)}
+    unknown = dict.fromkeys(_UNKNOWN_ONE_WAY[:2]) if one_way else {}
+    return {**shown, **unknown, "unparsed": sum(totals[reason] for reason in layout.UNPARSED_REASONS)}
 
 
 def _listeners(watch: Watch) -> Iterator[dict[str, Any]]:
@@ -62,7 +87,7 @@ def _listeners(watch: Watch) -> Iterator[dict[str, Any]]:
     for reading in readings:
         row = _listener(reading, watch.detector)
         if row["attempts"]:
-            yield row
+            yield {**row, **dict.fromkeys(_UNKNOWN_ONE_WAY)} if _one_way(watch) else row
 
 
 def _listener(reading: ListenerReading, detector: Detector) -> dict[str, Any]:
@@ -94,7 +119,7 @@ def _sources(watch: Watch) -> list[dict[str, Any]]:
         {
             "source": source_text(reading.source),
             "attempts": reading.counts.attempts,
-            "completed": reading.counts.completed,
+            "completed": None if _one_way(watch) else reading.counts.completed,
             "targets_estimated": reading.targets_estimated,
         }
         for reading in sorted(sources, key=lambda reading: reading.counts.attempts, reverse=True)

@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from synguard.daemon.control import ControlServer
 from synguard.daemon.guard import Guard
+from synguard.daemon.lookout import Lookout
 from synguard.daemon.stopping import StopRequest
 from synguard.detect import Detector
 from synguard.errors import SynguardError
@@ -20,6 +21,7 @@ from synguard.model import (
     Action,
     Alert,
     AlertClosed,
+    AlertKind,
     AlertOpened,
     RespondMode,
     Snapshot,
@@ -57,6 +59,7 @@ class Watch:
     ) -> None:
         self.reader = ProbeReader(probe)
         self.guard = guard
+        self._lookout = Lookout(guard, self.reader)
         self.detector = detector
         self.started_at_s = time.time()
         self.snapshot: Snapshot | None = None
@@ -127,15 +130,16 @@ class Watch:
 
     async def _poll(self) -> None:
         """Read at a steady pace; a read that came late does not shift the next ones."""
-        due_s = time.monotonic()
+        due_s, pause_s = time.monotonic(), 0.0
         while True:
             await asyncio.sleep(due_s - time.monotonic())
-            self._read()
-            pace = 1 if self.reader.active else IDLE_PACE
-            due_s = max(due_s + self._poll_interval_s * pace, time.monotonic())
+            self._read(pause_s)
+            pause_s = self._poll_interval_s * (1 if self.reader.active else IDLE_PACE)
+            due_s = max(due_s + pause_s, time.monotonic())
 
-    def _read(self) -> None:
-        self.snapshot = self.reader.read(time.monotonic_ns(), time.time())
+    def _read(self, pause_s: float = 0.0) -> None:
+        """Read once, ``pause_s`` seconds after the last time if all went well."""
+        self.snapshot = self._lookout.complete(self.reader.read(time.monotonic_ns(), time.time()), pause_s)
         for action in self.detector.observe(self.snapshot):
             self._carry_out(action)
 
@@ -238,6 +242,9 @@ def _still_in_force(before: Decision | None, decision: Decision, wall_s: float) 
 
 def _described(alert: Alert) -> dict[str, Any]:
     """Return what the log tells of an alert."""
+    if alert.kind is AlertKind.BLIND:
+        told = {item.name: item.value for item in alert.evidence}
+        return {"alert_id": alert.id, "kind": str(alert.kind), "severity": str(alert.severity), **told}
     return {
         "alert_id": alert.id,
         "kind": str(alert.kind),

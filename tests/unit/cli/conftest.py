@@ -91,6 +91,31 @@ SCAN = replace(
     response=None,
 )
 ALERTS = (FLOOD, SPOOFED, SCAN)
+#: What was not seen for a minute, and not for the first time.
+BLIND = Alert(
+    id=26,
+    kind=AlertKind.BLIND,
+    alert_class=None,
+    severity=Severity.HIGH,
+    state=AlertState.CLOSED,
+    started_at_s=STARTED_AT_S,
+    listener=None,
+    source=None,
+    closed_because=ClosedBecause.ENDED,
+    ended_at_s=STARTED_AT_S + 60.0,
+    evidence=(
+        Evidence("cause", "detached", 0.0),
+        Evidence("interface", "eth1", 0.0),
+        Evidence("not_seen", "eth1: what comes in: somebody took the XDP program off", 1.0),
+        Evidence("since", "2026-11-22T10:00:00Z", 0.0),
+        Evidence("until", "2026-11-22T10:01:00Z", 0.0),
+        Evidence("times", 3, 0.0),
+        Evidence("outcome", "put back as xdp-native", 0.0),
+        Evidence("to_do", "nothing now", 0.0),
+    ),
+    measurements=(Measurement("received_unseen", 250, 10, "packets"),),
+    decision="no response is meant for blind alerts",
+)
 
 Cli = Callable[..., Result]
 

@@ -18,7 +18,7 @@ from synguard import client
 from synguard.cli.alerts import TABLE_ROWS
 from synguard.errors import SynguardError
 from synguard.history.records import alert_to_json
-from tests.unit.cli.conftest import ALERTS, FLOOD, SCAN, SPOOFED, Cli, FakeDaemon, write_history
+from tests.unit.cli.conftest import ALERTS, BLIND, FLOOD, SCAN, SPOOFED, Cli, FakeDaemon, write_history
 from tests.unit.public import public_directory, python_as_nobody
 
 
@@ -61,6 +61,17 @@ def test_table_says_what_matters(run_cli: Cli) -> None:
         assert said in flood
     assert "open" in lines[2]
     assert "~65,000 sources" in lines[2]
+
+
+def test_blindness_names_its_cause_and_interface(run_cli: Cli, database: Path) -> None:
+    """A row of what is not seen says why and where, and claims no counts; ``--kind`` finds it."""
+    write_history(database, BLIND)
+    _, line = run_cli("alerts", "--kind", "blind").stdout.splitlines()
+    assert line.split() == [
+        "26", "2026-11-22T10:00:00Z", "1m", "0s", "high", "blind", "detached", "eth1", *"------"
+    ]  # fmt: skip
+    (row,) = csv.DictReader(io.StringIO(run_cli("alerts", "--kind", "blind", "--format", "csv").stdout))
+    assert (row["kind"], row["class"], row["listener"], row["source"]) == ("blind", "", "", "")
 
 
 def test_piped_table_has_no_colours_and_no_padding(run_cli: Cli) -> None:

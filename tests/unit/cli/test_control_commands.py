@@ -18,10 +18,12 @@ STATUS: dict[str, Any] = {
     "drop": "proven",
     "interfaces": [
         {"name": "eth1", "index": 3, "attached": True, "ingress": "xdp-native", "egress": "tc-clsact",
-         "note": None},
+         "note": None, "blind": []},
         {"name": "eth2", "index": None, "attached": False, "ingress": None, "egress": None,
-         "note": "interface eth2 is not there"},
+         "note": "interface eth2 is not there", "blind": []},
     ],
+    "blind": [],
+    "one_way": False,
     "totals": {
         "attempts": 12345, "syn_retransmits": 1, "syn_duplicates": 2, "answered": 12000,
         "completed": 11000, "aborted": 3, "refused": 4, "dropped_by_us": 5, "fin_probes": 0,
@@ -82,6 +84,28 @@ def test_status_text(run_cli: Cli, daemon: FakeDaemon) -> None:
         assert said in result.stdout
 
 
+def test_status_says_what_is_not_seen(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """What is not seen stands above all figures, with what to do; figures that are unknown are not shown."""
+    eth1, eth2 = STATUS["interfaces"]
+    unseen = {"alert_id": 7, "cause": "stalled", "interface": "eth1", "not_seen": "eth1: everything",
+              "since": "2026-11-22T10:00:00Z", "to_do": "restart the daemon"}  # fmt: skip
+    daemon.answers["status"] = {
+        **STATUS,
+        "interfaces": [{**eth1, "blind": ["stalled"]}, eth2],
+        "blind": [unseen],
+        "one_way": True,
+        "totals": {**STATUS["totals"], "answered": None, "completed": None},
+    }
+    lines = run_cli("status").stdout.splitlines()
+    assert next(line for line in lines if line.startswith("eth1")).split()[1] == "BLIND"
+    assert "  7: stalled since 2026-11-22T10:00:00Z: eth1: everything" in lines
+    assert "     to do: restart the daemon" in lines
+    assert any(line.startswith("only what comes in is seen") for line in lines)
+    assert next(line for line in lines if line.startswith("answered")).split() == ["answered", "-"]
+    said_at = {line.split()[0]: number for number, line in enumerate(lines) if line}
+    assert said_at["BLIND"] < said_at["attempts"]
+
+
 def test_status_json_is_the_daemons(run_cli: Cli, daemon: FakeDaemon) -> None:
     """JSON is the daemon's answer, whole."""
     daemon.answers["status"] = STATUS
@@ -94,6 +118,8 @@ def test_quiet_status(run_cli: Cli, daemon: FakeDaemon) -> None:
     quiet = {"listeners": [], "sources": [], "open_alerts": [], "losses": {"late_reads": 0}}
     daemon.answers["status"] = {**STATUS, **quiet, "history": healthy}
     output = run_cli("status").stdout
+    assert "BLIND" not in output
+    assert "only what comes in" not in output
     assert "no open alerts" in output
     assert "losses: none" in output
     assert output.endswith("history: ok, /x\n")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from synguard.history.records import alert_to_json
-from tests.unit.cli.conftest import FLOOD, SPOOFED, Cli, FakeDaemon
+from tests.unit.cli.conftest import BLIND, FLOOD, SPOOFED, Cli, FakeDaemon
 
 
 def test_text_says_why(run_cli: Cli) -> None:
@@ -37,6 +37,31 @@ def test_text_of_an_alert_without_answers(run_cli: Cli) -> None:
     assert "nothing was done" in output
     assert "Top sources" not in output
     assert "65,000" in output
+
+
+def test_blindness_is_told_in_sentences(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """What is not seen, since when, what came of it and what to do; no figures of a flood."""
+    daemon.answers["alert"] = alert_to_json(BLIND)
+    output = run_cli("explain", "26").stdout
+    assert output.splitlines()[0] == "Alert 26: blind detached eth1, severity high, closed (ended)"
+    assert (
+        """
+What is not seen
+  not seen  eth1: what comes in: somebody took the XDP program off
+  since     2026-11-22T10:00:00Z
+  until     2026-11-22T10:01:00Z
+  times     3
+  so far    put back as xdp-native
+  to do     nothing now
+
+Observed
+"""
+        in output
+    )
+    assert "received_unseen" in output
+    assert output.endswith("Action\n  no response is meant for blind alerts\n")
+    for unsaid in ("attempts", "listener", "source", "impact", "Evidence", "half-open"):
+        assert unsaid not in output
 
 
 def test_json_is_the_alert(run_cli: Cli) -> None:
