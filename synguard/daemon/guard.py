@@ -30,6 +30,7 @@ class Guard:
 
         Raises:
             UsageError: one of ``names`` can be no interface's name; says which is meant.
+            UnsupportedError: one of them cannot be guarded, or not beside another.
             SynguardError: another daemon holds one; names its pid.
 
         """

@@ -20,7 +20,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe import tc, xdp
 from synguard.probe.claim import Claim
-from synguard.probe.interfaces import ETHERNET_TYPES, Interface, describe, find_interface
+from synguard.probe.interfaces import Interface, check_header, describe, find_interface
 from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
 
 
@@ -102,12 +102,8 @@ def attach(interface: Interface, programs: Mapping[str, int], wanted: str, claim
         SynguardError: the kernel would not; says why and what to do.
 
     """
-    if interface.device_type not in ETHERNET_TYPES:
-        raise UnsupportedError(
-            f"{interface.name} has no Ethernet header (device type {interface.device_type}); "
-            "guard the Ethernet interface below it: --interface IF, or probe.interfaces"
-        )
-    with _in_words(interface.name), IPRoute() as ipr:
+    check_header(interface)
+    with _in_words(interface.name), IPRoute(ext_ack=True) as ipr:
         made_before = claim.made_clsact and tc.own_filter(ipr, interface.index, TC_EGRESS_PROGRAM)
         made_now = tc.ensure_clsact(ipr, interface.index)
         claim.note(made_clsact=bool(made_before or made_now))

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from synguard.probe.userns import REMEDY, in_user_namespace
+
 UAPI = Path("/usr/include")
 
 _TYPES_H = """#include "{uapi}/linux/types.h"
@@ -153,6 +155,9 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     except MissingError as error:
         return {"unsupported": str(error)}, []
     except Exception as error:  # noqa: BLE001  bcc raises bare Exception for every failure
+        if in_user_namespace():
+            where = "a user namespace (a rootless container)"
+            return {"unsupported": f"no eBPF can be loaded in {where}: {REMEDY}"}, []
         if not _may_load():
             return {"unsupported": f"loading eBPF is not permitted ({error}): it needs {_NEEDED}"}, []
         return {"error": f"the probe could not be compiled and loaded: {error}"}, []

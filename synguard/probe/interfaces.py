@@ -126,16 +126,23 @@ def find_interface(name: str) -> Interface:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Refuse what can never be an interface's name here; a name that nobody has yet is fine.
+    """Refuse at once what cannot be guarded, or not together; a name that nobody has yet is fine.
 
-    Raises UsageError saying how the interface that is meant is named.
+    Raises:
+        UsageError: one can never be an interface's name; says how the one that is meant is named.
+        UnsupportedError: as :func:`check_header` and :func:`check_together` do.
+
     """
     with _netlink() as ipr:
         links = list(ipr.get_links())
-    there = {link.get_attr("IFLA_IFNAME") for link in links}
-    for error in (_not_found(name, links) for name in names if name not in there):
+    by_name = {link.get_attr("IFLA_IFNAME"): link for link in links}
+    for error in (_not_found(name, links) for name in names if name not in by_name):
         if isinstance(error, UsageError):
             raise error
+    there = [describe(by_name[name], links) for name in names if name in by_name]
+    for interface in there:
+        check_header(interface)
+    check_together(there)
 
 
 def _not_found(name: str, links: Sequence[Any]) -> SynguardError:
@@ -174,6 +181,15 @@ def _outgoing(route: Any) -> list[int]:
     index = route.get_attr("RTA_OIF")
     hops = route.get_attr("RTA_MULTIPATH") or ()
     return [hop["oif"] for hop in hops] if index is None else [index]
+
+
+def check_header(interface: Interface) -> None:
+    """Refuse an interface whose packets do not begin with an Ethernet header. Raises UnsupportedError."""
+    if not interface.has_ethernet_header:
+        raise UnsupportedError(
+            f"{interface.name} is {type_words(interface.device_type, interface.kind)}, whose packets have no "
+            "Ethernet header: not supported; guard another interface with --interface IF, or probe.interfaces"
+        )
 
 
 def check_together(interfaces: Sequence[Interface]) -> None:

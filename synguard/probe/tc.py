@@ -79,6 +79,8 @@ def ensure_clsact(ipr: Any, index: int) -> bool:
     except NetlinkError as error:
         if error.code == errno.EEXIST:
             return False
+        if error.code == errno.EPERM:
+            raise
         raise SynguardError(f"the clsact qdisc cannot be added: {os.strerror(error.code)}") from error
     return True
 

@@ -70,7 +70,7 @@ def remove_own(ipr: Any, interface: Interface) -> None:
 
 
 def try_attach(ipr: Any, interface: Interface, fd: int, mode: str) -> str | None:
-    """Attach in one mode; return None, or why the kernel would not."""
+    """Attach in one mode; return None, or why the kernel would not, in its words if ``ipr`` asks for them."""
     flags = _MODE_FLAGS[mode]
     try:
         if interface.xdp_program_id is not None and interface.xdp_mode == mode:
@@ -82,5 +82,5 @@ def try_attach(ipr: Any, interface: Interface, fd: int, mode: str) -> str | None
     except NetlinkError as error:
         if error.code == errno.EPERM:
             raise UnsupportedError("attaching XDP is not permitted here; run as root") from error
-        return f"{mode} XDP is refused here ({os.strerror(error.code)})"
+        return f"{mode} XDP is refused here ({error.args[1]})"
     return None

@@ -51,6 +51,20 @@ def shown(endpoint: Endpoint, interface: str) -> str:
     return subprocess.run(argv, text=True, check=True, capture_output=True).stdout
 
 
+def everything(endpoint: Endpoint) -> str:
+    """Return what is on the interfaces of a namespace: XDP programs, qdiscs, and the filters of tc."""
+    return "".join(
+        subprocess.run(
+            ["ip", "netns", "exec", endpoint.namespace, *argv], check=True, capture_output=True, text=True
+        ).stdout
+        for argv in (
+            ["ip", "link"],
+            ["tc", "qdisc"],
+            ["tc", "filter", "show", "dev", endpoint.interface, "egress"],
+        )
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """A way from the client to the server."""

@@ -17,7 +17,7 @@ from .devices import IFF_TAP, QUIET_PARENTS, Daemon, Way, Workshop, assert_exact
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
-NO_NATIVE = "native XDP is refused here (Operation not supported)"
+NO_NATIVE = "native XDP is refused here (Underlying driver does not support XDP in native mode)"
 #: What a container has of its own that matters here.
 CONTAINER = (
     "unshare",
@@ -33,7 +33,7 @@ CONTAINER = (
 #: How each is guarded, and why not better.
 EXPECTED = {
     "veth": ("xdp-native", None),
-    "jumbo": ("xdp-generic", "native XDP is refused here (Numerical result out of range)"),
+    "jumbo": ("xdp-generic", "native XDP is refused here (veth: Peer MTU is too large to set XDP)"),
     "bridge": ("xdp-generic", NO_NATIVE),
     "bridge port": ("xdp-native", None),
     "macvlan bridge": ("xdp-generic", NO_NATIVE),
