@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from bench.defences.guard import Guard, Setting, synguard_command
 from bench.net.enter import child_environment, command_in
+from bench.net.links import Endpoint
 from bench.net.namespaces import Topology, run_in, wait_until
 from synguard.probe.syscall import BpfMap
 from tests.pinning import pinned_map, pinned_sets, totals_of
@@ -76,12 +77,23 @@ def counted(*totals: BpfMap) -> Frames:
 
 
 class Keeping:
-    """Starts daemons of one server one after another, all of which pin in one directory."""
+    """Starts daemons one after another, or beside each other, all of which pin in one directory.
 
-    def __init__(self, topology: Topology, folder: Path, directory: Path) -> None:
+    Args:
+        topology: whose server they guard.
+        folder: for their configuration, history and socket.
+        directory: where they pin.
+        endpoint: what they guard if it is not the server, or the server's other interface.
+
+    """
+
+    def __init__(
+        self, topology: Topology, folder: Path, directory: Path, endpoint: Endpoint | None = None
+    ) -> None:
         self.topology = topology
         self.directory = directory
-        self._folder = folder
+        self._endpoint = endpoint or topology.server
+        self.folder = folder
         self._stack = ExitStack()
 
     def start(
@@ -95,7 +107,7 @@ class Keeping:
         wanted = {name: dict(section) for name, section in (settings or {}).items()}
         probe = {"keep_attached": keep, "pin_directory": str(self.directory), **wanted.get("probe", {})}
         guard = self._stack.enter_context(
-            Guard(self.topology.server, self._folder, respond, {**wanted, "probe": probe})
+            Guard(self._endpoint, self.folder, respond, {**wanted, "probe": probe})
         )
         guard.wait_until_ready()
         return guard
