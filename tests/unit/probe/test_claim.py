@@ -11,7 +11,13 @@ import pytest
 
 from synguard.errors import SynguardError
 from synguard.probe import claim
-from synguard.probe.claim import claim_database, claim_interface, claimed_interfaces, prune_claims
+from synguard.probe.claim import (
+    claim_database,
+    claim_interface,
+    claim_pins,
+    claimed_interfaces,
+    prune_claims,
+)
 
 HOLD_AND_DIE = """
 import os, signal, sys
@@ -60,6 +66,29 @@ def test_what_a_killed_daemon_knew_of_an_interface_is_kept(claims: Path) -> None
     prune_claims()
     assert claimed_interfaces() == ["left0"]
     assert len(list(claims.iterdir())) == 1
+
+
+def test_notes_are_left_to_a_successor_on_purpose_too(claims: Path) -> None:
+    """What a daemon leaves attached comes with what is known of it, until somebody takes it away."""
+    first = claim_interface("kept0")
+    first.note(made_clsact=True, pin_directory="/sys/fs/bpf/synguard")
+    first.leave()
+    second = claim_interface("kept0")
+    assert second.made_clsact
+    assert second.pin_directory == Path("/sys/fs/bpf/synguard")
+    second.note(made_clsact=False)
+    assert second.pin_directory is not None
+    second.close()
+    assert list(claims.iterdir()) == []
+
+
+def test_pins_have_one_keeper(tmp_path: Path) -> None:
+    """The second is told who it is and which setting helps."""
+    with (
+        closing(claim_pins(tmp_path)),
+        pytest.raises(SynguardError, match=r"pid \d+ keeps its probe pinned in .*probe.pin_directory"),
+    ):
+        claim_pins(tmp_path)
 
 
 def test_claims_of_a_namespace_that_is_gone_are_removed(claims: Path) -> None:

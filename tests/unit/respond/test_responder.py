@@ -169,6 +169,28 @@ def test_a_wrong_clock_makes_no_block_longer(scene: Scene) -> None:
     assert scene.left_s(SOURCE) == 10.0
 
 
+def test_what_another_daemon_left_in_force_is_never_let_go_meanwhile(scene: Scene) -> None:
+    """Its prefix lengths are looked up until its blocks are restored, and no longer."""
+    other = Block(ip_network("203.0.113.0/24"), NOW_S + 60, "by hand", "manual", None, NOW_S)
+    scene.responder.restore([manual(), other])
+    scene.start()
+    scene.blocks.add(manual())
+    assert scene.lengths == [120, 128]
+    scene.responder.restore([manual()])
+    assert scene.lengths == [128]
+    assert [block.target for block in scene.blocks.held()] == [SOURCE]
+    assert list(scene.map.entries) == [layout.encode_block_key(SOURCE)]
+
+
+def test_more_lengths_than_fit_leave_those_that_are_known(scene: Scene) -> None:
+    """Of another daemon's lengths and one's own at most as many as the probe has room for are looked up."""
+    lengths = range(24, 24 + layout.BLOCK_LENGTHS_MAX)
+    scene.probe.block_lengths = tuple(96 + length for length in lengths)
+    scene.start()
+    scene.blocks.add(Block(ip_network("203.0.0.0/16"), NOW_S + 60, "by hand", "manual", None, NOW_S))
+    assert scene.lengths == [112]
+
+
 def test_a_block_that_the_kernel_keeps_is_still_listed(scene: Scene) -> None:
     """What is dropped can be seen, and ended by a second try; the guard's duties survive it."""
     scene.blocks.add(manual())
