@@ -20,6 +20,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe import tc, xdp
 from synguard.probe.claim import Claim
+from synguard.probe.elsewhere import remove_elsewhere
 from synguard.probe.interfaces import Interface, check_header, describe, find_interface
 from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
 
@@ -124,9 +125,13 @@ def detach(name: str, *, made_clsact: bool) -> list[str]:
 
 
 def detach_renamed(attachment: Attachment, *, made_clsact: bool) -> list[str]:
-    """Do as :func:`detach` for an interface that may have another name now."""
-    with _in_words(attachment.interface.name), IPRoute() as ipr:
-        return _detach_index(ipr, attachment.interface.index, made_clsact)
+    """Do as :func:`detach` for an interface that may have another name now, or be in another namespace."""
+    interface = attachment.interface
+    with _in_words(interface.name), IPRoute() as ipr:
+        removed = _detach_index(ipr, interface.index, made_clsact)
+    if not removed and attachment.can_drop and interface.xdp_program_id is not None:
+        return remove_elsewhere(interface.xdp_program_id)
+    return removed
 
 
 def _detach_index(ipr: Any, index: int, made_clsact: bool) -> list[str]:

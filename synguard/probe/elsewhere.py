@@ -1,0 +1,82 @@
+"""Takes our XDP program off an interface that was moved into another network namespace.
+
+The filters of tc end when an interface moves. An XDP program goes along, and would count there and enforce our
+blocks for as long as the interface lives (__dev_change_net_namespace() in the kernel's net/core/dev.c).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from synguard.probe import xdp
+from synguard.probe.interfaces import describe
+
+_OWN = Path("/proc/self/ns/net")
+_CLONE_NEWNET = 0x40000000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def remove_elsewhere(program_id: int) -> list[str]:
+    """Remove an XDP program from the interfaces of every other namespace; return these, in words.
+
+    Only namespaces that a process is in, or that have a name, can be looked into, and only by root.
+    """
+    removed: list[str] = []
+    for path in _others():
+        with suppress(OSError, NetlinkError):  # not permitted, or it ended meanwhile
+            _call_in(path, lambda: removed.extend(_remove(program_id)))
+    return removed
+
+
+def _others() -> list[Path]:
+    found: dict[int, Path] = {}
+    for path in (*Path("/proc").glob("[0-9]*/ns/net"), *Path("/run/netns").glob("*")):
+        with suppress(OSError):  # it ended meanwhile
+            found.setdefault(path.stat().st_ino, path)
+    found.pop(_OWN.stat().st_ino, None)
+    return list(found.values())
+
+
+def _call_in(namespace: Path, work: Callable[[], None]) -> None:
+    """Call ``work`` in a thread that has entered the namespace, and ends; what it raises is raised here."""
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            _enter(namespace)
+            work()
+        except (OSError, NetlinkError) as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="elsewhere")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _enter(namespace: Path) -> None:
+    fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.setns(fd, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "cannot enter the network namespace", str(namespace))
+    finally:
+        os.close(fd)
+
+
+def _remove(program_id: int) -> Iterator[str]:
+    with IPRoute() as ipr:
+        for link in list(ipr.get_links()):
+            interface = describe(link)
+            if interface.xdp_program_id == program_id:
+                xdp.remove_own(ipr, interface)
+                yield f"{interface.name} in another network namespace: XDP program"
