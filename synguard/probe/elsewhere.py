@@ -1,7 +1,7 @@
 """Takes our XDP program off an interface that was moved into another network namespace.
 
-The filters of tc end when an interface moves. An XDP program goes along, and would count there and enforce our
-blocks for as long as the interface lives (__dev_change_net_namespace() in the kernel's net/core/dev.c).
+The filters of tc end when an interface moves. An XDP program goes along, and would count there and enforce
+our blocks for as long as the interface lives (__dev_change_net_namespace() in the kernel's net/core/dev.c).
 """
 
 from __future__ import annotations
