@@ -9,6 +9,7 @@ import pytest
 from bench.net.namespaces import wait_until
 
 from .losses import LAST_ACK, SYNACK, lose_first
+from .peer import Peer
 from .stage import PATIENCE_S, Stage
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
@@ -77,4 +78,20 @@ def test_an_ack_that_only_the_probe_saw_completes(stage: Stage) -> None:
     caller.sendall(b"data")
     assert stage.accept(listener).recv(4) == b"data"
     stage.expect(ONCE)
+    assert stage.kernel("TcpPassiveOpens") == 1
+
+
+def test_a_synack_behind_the_ack_is_no_second_answer(stage: Stage) -> None:
+    """A server that missed the ACK answers the same SYN again; the handshake had completed, and stays so."""
+    _, where = stage.listen()
+    peer = Peer(stage)
+    call = peer.call(where)
+    call.open_halfway()
+    lose_first(stage, stage.topology.server, "input", LAST_ACK, "sport")
+    call.send("A")
+    call.syn()
+    call.hear_answer()
+    call.send("A")
+    stage.expect({**ONCE, "syn_duplicates": 1, "synack_retransmits": 1})
+    assert stage.at_listener(where) == stage.at_source(peer.address) == {**ONCE, "syn_duplicates": 1}
     assert stage.kernel("TcpPassiveOpens") == 1
