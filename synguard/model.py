@@ -95,22 +95,29 @@ class ListenerReading:
     cohorts: tuple[Cohort, ...]
     #: Cumulative attempts whose SYN carried no TCP option at all.
     bare_attempts: int = 0
-    #: Distinct sources of the attempts of the last one to two seconds (HyperLogLog, about 7 %).
+    #: Distinct sources of the attempts of the last one to two seconds (standard error 6.3 %).
     sources_estimated: int | None = None
     #: Cumulative completions by SYN-ACK→ACK time: bin 0 is below 1 ms (2^20 ns), bin i below 2^i ms.
     handshake_ms_histogram: tuple[int, ...] = ()
+    #: Share (0..1) of those distinct sources that came once in that time (standard error 3.1 %).
+    sources_once_share: float | None = None
+    #: Cumulative attempts by TTL of the SYN, and completions by that of the ACK: bin i is 8 i to 8 i + 7.
+    syn_ttl_histogram: tuple[int, ...] = ()
+    completed_ttl_histogram: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SourceReading:
-    """What the probe knows of one watched source at one moment."""
+    """What the probe knows of one watched source, or prefix of sources, at one moment."""
 
     source: Network
     counts: HandshakeCounts
     #: Slices of ``Snapshot.source_cohort_ns``, oldest first; slices without attempts are left out.
     cohorts: tuple[Cohort, ...]
-    #: Distinct (address, port) targets since the source was first seen; saturates near 250.
+    #: Of a source, its distinct (address, port) targets since it was first seen; saturates near 250.
     targets_estimated: int = 0
+    #: Of a prefix, its distinct sources since it was first seen; saturates near 250.
+    sources_estimated: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +132,11 @@ class Snapshot:
     #: Only sources that the probe named as candidates, not all it holds.
     sources: tuple[SourceReading, ...] = ()
     totals: Mapping[str, int] = field(default_factory=dict)
-    #: Whether only ingress can be seen; ``completed`` is then inferred from later data, ``answered`` unknown.
+    #: Only prefixes that the probe named. What it books to a source it books to its prefix, too.
+    prefixes: tuple[SourceReading, ...] = ()
+    #: Our answers cannot be seen: ``completed`` is inferred from what the peer sends later.
     one_way: bool = False
+    #: What the probe can see at all.
     sight: Sight = field(default_factory=Sight)
 
 
@@ -284,17 +294,3 @@ class AlertClosed:
 
 
 Action = AlertOpened | AlertUpdated | AlertClosed
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A target whose SYNs the probe drops until a moment that the kernel itself enforces."""
-
-    target: Network
-    until_s: float
-    reason: str
-    #: ``manual`` for a person's, ``alert`` for the daemon's own.
-    asked_by: str
-    alert_id: int | None = None
-    created_at_s: float = 0.0
-    hits: int = 0

@@ -69,25 +69,27 @@ def _udp(stage: Stage) -> Stream:
     return Stream(Segment.UDP, stage.family)
 
 
-_NOTHING: tuple[str, ...] = ()
 _ATTEMPT = ("attempts",)
+_ACK = ("ack_segments",)
 
 #: In the order in which they are measured.
 PACKETS = (
     # Not TCP.
     Packet("udp", _udp, {"hot": ("not_tcp",)}, phase=Phase.QUIET),
     # An established flow's ACK; cold: of one of all flows.
-    Packet("ack", Stage.established, {"hot": _NOTHING, "cold": _NOTHING}, phase=Phase.QUIET),
+    Packet("ack", Stage.established, {"hot": _ACK, "cold": _ACK}, phase=Phase.QUIET),
     # The same, right after a flood of SYNs that were answered and not completed.
-    Packet("ack-flood", _ack_flood, {"hot": _NOTHING, "cold": _NOTHING}),
+    Packet("ack-flood", _ack_flood, {"hot": _ACK, "cold": _ACK}),
     # An ACK with a wrong number for a handshake that waits for one.
-    Packet("ack-bogus", _ack_wrong, {"hot": _NOTHING, "cold": _NOTHING}, verify=Stage.expect_pending),
+    Packet("ack-bogus", _ack_wrong, {"hot": _ACK, "cold": _ACK}, verify=Stage.expect_pending),
     # A SYN of a source that has an entry of its own; hot: the same SYN; cold: another source, port and ISN.
     Packet("syn-known", Stage.known, {"hot": _ATTEMPT, "cold": _ATTEMPT}, never=("sources_not_admitted",)),
     # A SYN whose source, port and ISN nobody has seen.
     Packet("syn-random", _syn_random, {"cold": _ATTEMPT}),
     # Our SYN-ACK, leaving; hot: sent again and again.
-    Packet("synack", _syn_ack, {"hot": ("synack_retransmits",), "cold": ("answered",)}),
+    Packet(
+        "synack", _syn_ack, {"hot": ("egress_tcp", "synack_retransmits"), "cold": ("egress_tcp", "answered")}
+    ),
     # A SYN whose source, port and ISN nobody has seen, while others are blocked.
     Packet("syn-beside-blocks", _syn_random, {"cold": _ATTEMPT}, phase=Phase.BLOCKING),
     # A SYN of a blocked source.

@@ -15,13 +15,13 @@ from bench.cost.writer import Writer
 from bench.defences.naive.load import PROGRAM as NAIVE_PROGRAM
 from bench.defences.naive.load import load_naive
 from bench.scenario.model import CostScenario
-from synguard.config.settings import ProbeSettings, RespondSettings
 from synguard.errors import UsageError
 from synguard.model import Address
 from synguard.probe import layout
 from synguard.probe.compiler import LoadedObject, load_object
-from synguard.probe.probe import Loader, Probe
+from synguard.probe.probe import Groups, Loader, Probe, Sizes
 from synguard.probe.programs import TC_EGRESS_PROGRAM, XDP_PROGRAM
+from synguard.probe.reader import ProbeReader
 from synguard.probe.syscall import map_memlock_bytes
 
 #: Nothing but the return value: what the loop, the writer and the call cost.
@@ -124,14 +124,7 @@ def _closed_by(stack: ExitStack, loaded: _Loaded) -> _Loaded:
 
 def load_probe(blocks: int, load: Loader = load_object) -> Probe:
     """Load the probe at the daemon's default sizes, but with room for so many blocks."""
-    sizes = ProbeSettings()
-    return Probe.load(
-        max_sources=sizes.max_sources,
-        max_listeners=sizes.max_listeners,
-        max_blocks=max(blocks, RespondSettings().max_blocks),
-        ipv6_prefix_length=sizes.ipv6_prefix,
-        load=load,
-    )
+    return Probe.load(Sizes(max_blocks=max(blocks, Sizes().max_blocks)), Groups(), load)
 
 
 def _lower(name: str, writer: Writer) -> Rung:
@@ -154,7 +147,7 @@ def probe_rung(probe: Probe, blocks: int) -> Rung:
         FULL,
         probe.programs[XDP_PROGRAM],
         probe.programs[TC_EGRESS_PROGRAM],
-        lambda: layout.decode_totals(probe.maps["totals"].lookup(_ONLY_KEY) or b""),
+        ProbeReader(probe).totals,
         block,
         probe.memlock_bytes(),
     )

@@ -95,7 +95,18 @@ class ProbeSettings(Section, frozen=True, kw_only=True):
     ipv6_prefix: Annotated[
         int, about("IPv6 addresses that share a prefix of this length are one source.", "bits", ge=16, le=128)
     ] = 64
+    prefix_ipv4: Annotated[
+        int,
+        about("IPv4 sources that share a prefix of this length count together, too.", "bits", ge=8, le=31),
+    ] = 24
+    prefix_ipv6: Annotated[
+        int,
+        about("IPv6 sources that share a prefix of this length count together, too.", "bits", ge=16, le=64),
+    ] = 48
     max_sources: Annotated[int, about("Sources watched at the same time.", "sources", ge=64, le=65536)] = 8192
+    max_prefixes: Annotated[
+        int, about("Prefixes of sources watched at the same time.", "prefixes", ge=64, le=65536)
+    ] = 2048
     max_listeners: Annotated[
         int, about("Listeners watched at the same time.", "listeners", ge=8, le=4096)
     ] = 512

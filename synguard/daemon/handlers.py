@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
+from synguard.block import Block
 from synguard.config import Settings
 from synguard.daemon.control import Handler, Peer, argument
 from synguard.daemon.status import describe
@@ -18,7 +19,7 @@ from synguard.history.filter import AlertFilter
 from synguard.history.query import DamagedHistoryError, find_alerts, get_alert
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
-from synguard.model import Alert, Block, Network, RespondMode, source_text
+from synguard.model import Alert, Network, RespondMode, source_text
 from synguard.observe.log import LineWriter
 from synguard.respond.policy import unmapped
 from synguard.respond.responder import Responder

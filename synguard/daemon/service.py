@@ -24,7 +24,7 @@ from synguard.history.store import HistoryStore
 from synguard.observe import log as observe_log
 from synguard.probe.claim import claim_database, prune_claims
 from synguard.probe.interfaces import default_route_interfaces
-from synguard.probe.probe import Probe
+from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.respond import protected
 from synguard.respond.blocks import Blocks
 from synguard.respond.policy import Rules
@@ -89,13 +89,7 @@ def _default_route(stop: StopRequest) -> tuple[str, ...]:
 def _load(settings: Settings, keeper: Keeper, stop: StopRequest) -> Probe | None:
     """Return the probe, or None when asked to stop meanwhile; Ctrl-C ends the compiler, too."""
     try:
-        probe = Probe.load(
-            max_sources=settings.probe.max_sources,
-            max_listeners=settings.probe.max_listeners,
-            max_blocks=settings.respond.max_blocks,
-            ipv6_prefix_length=settings.probe.ipv6_prefix,
-            load=keeper.load,
-        )
+        probe = Probe.load(_sizes(settings), _groups(settings), keeper.load)
     except SynguardError:
         if stop.asked:
             return None
@@ -104,6 +98,16 @@ def _load(settings: Settings, keeper: Keeper, stop: StopRequest) -> Probe | None
         return probe
     probe.close()
     return None
+
+
+def _sizes(settings: Settings) -> Sizes:
+    probe = settings.probe
+    return Sizes(probe.max_sources, probe.max_prefixes, probe.max_listeners, settings.respond.max_blocks)
+
+
+def _groups(settings: Settings) -> Groups:
+    probe = settings.probe
+    return Groups(probe.ipv6_prefix, probe.prefix_ipv4, probe.prefix_ipv6)
 
 
 def _guard(

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from synguard.block import Block
 from synguard.history.pending import Batch
 from synguard.history.rows import (
     alert_from_rows,
@@ -24,7 +25,7 @@ from synguard.history.rows import (
     to_ms,
 )
 from synguard.history.schema import migrations
-from synguard.model import Alert, Block
+from synguard.model import Alert
 
 #: A reader's or a backup's short lock is waited for; a longer one degrades.
 BUSY_TIMEOUT_S = 0.25

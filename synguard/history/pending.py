@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from synguard.model import Alert, AlertState, Block, source_text
+from synguard.block import Block
+from synguard.model import Alert, AlertState, source_text
 
 #: An update of an open alert is not written sooner than this after the last write of that alert.
 UPDATE_INTERVAL_S = 1.0

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_network
 from typing import Any, Protocol
 
+from synguard.block import Block
 from synguard.history.records import measurement_to_json, response_from_json, response_to_json
 from synguard.model import (
     Alert,
     AlertClass,
     AlertKind,
     AlertState,
-    Block,
     ClosedBecause,
     Evidence,
     Listener,

@@ -7,10 +7,11 @@ import time
 from itertools import count
 from pathlib import Path
 
+from synguard.block import Block
 from synguard.history.database import CorruptHistoryError, HistoryDatabase, HistoryFaultError, StartFacts
 from synguard.history.health import HistoryHealth, Log
 from synguard.history.pending import Batch, Pending
-from synguard.model import Alert, Block, Network, source_text
+from synguard.model import Alert, Network, source_text
 
 __all__ = ["HistoryHealth", "HistoryStore", "Log"]
 
@@ -283,8 +284,7 @@ class HistoryStore:
 
     def _recover(self) -> None:
         with self._wake:
-            news = self._error is not None
-            self._error = None
+            news, self._error = self._error is not None, None
             self._retry_s = FIRST_RETRY_S
             lost = self._pending.lost
         if news:
@@ -295,6 +295,6 @@ class HistoryStore:
         self._drop_connection()
 
     def _drop_connection(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()

@@ -17,8 +17,13 @@ LISTENER_COHORTS = 256
 SOURCE_COHORT_SHIFT = 26
 SOURCE_COHORTS = 64
 HANDSHAKE_TIME_BINS = 16
+TTL_BINS = 32
+SKETCH_REGISTERS = 256
 SKETCH_EPOCH_SHIFT = 30
 BLOCK_LENGTHS_MAX = 8
+INTERFACE_SLOTS = 64
+FLOW_CELLS = 256
+FLOW_SHOWN_CELLS = 4096
 
 HANDSHAKE_COUNTERS = (
     "attempts",
@@ -45,10 +50,14 @@ UNPARSED_REASONS = (
 LOSSES = (
     "handshakes_overwritten",
     "sources_not_admitted",
+    "prefixes_not_admitted",
+    "sources_insert_failed",
     "candidates_lost",
     "listeners_full",
     "closed_buckets_full",
 )
+#: Those of the losses that mean that a table could not be written.
+FAILED_UPDATES = ("sources_insert_failed", "listeners_full", "closed_buckets_full")
 TOTAL_COUNTERS = (
     *HANDSHAKE_COUNTERS,
     "synack_retransmits",
@@ -56,8 +65,8 @@ TOTAL_COUNTERS = (
     "null_probes",
     "xmas_probes",
     "nonsense_flags",
-    "packets",
-    "egress_packets",
+    "ack_segments",
+    "egress_tcp",
     "not_ip",
     "not_tcp",
     *UNPARSED_REASONS,
@@ -65,24 +74,32 @@ TOTAL_COUNTERS = (
 )
 
 ADDRESS = struct.Struct("16s")
-LISTENER_KEY = struct.Struct("=16s2s2x")
-BLOCK_KEY = struct.Struct("=16sI")
+LISTENER_KEY = struct.Struct("=16s2s6x")
+BLOCK_KEY = struct.Struct("=16sI4x")
 BLOCK = struct.Struct("=QQ")
-SETTINGS = struct.Struct(f"=QQQII{BLOCK_LENGTHS_MAX}I")
+#: Where among the settings the number of prefix lengths of blocks comes, and then they.
+SETTINGS_BLOCK_LENGTHS = 9
+SETTINGS = struct.Struct(f"=QQQ8s8s8s4sIII{BLOCK_LENGTHS_MAX}I")
+INTERFACE_PACKETS = struct.Struct("=QQ")
+FLOW = struct.Struct("=IIII")
 TOTALS = struct.Struct(f"={len(TOTAL_COUNTERS)}Q")
 
 #: Sizes in bytes, and offsets of the fields that are read one by one.
-SOURCE_BYTES = 616
+SOURCE_BYTES = 624
 SOURCE_LAST_NS = 72
-SOURCE_TARGETS = 80
-SOURCE_COHORT_WORDS = 104
-LISTENER_BYTES = 3800
+SOURCE_MEMBERS = 80
+SOURCE_COHORT_WORDS = 112
+LISTENER_BYTES = 4824
 LISTENER_LAST_NS = 64
 LISTENER_BARE_ATTEMPTS = 72
 LISTENER_HANDSHAKE_TIME = 80
-LISTENER_SKETCH_EPOCH = 208
-LISTENER_SKETCH = 216
-LISTENER_COHORT_RECORDS = 728
+LISTENER_SYN_TTL = 208
+LISTENER_COMPLETED_TTL = 464
+LISTENER_SKETCH_EPOCH = 720
+LISTENER_SKETCH = 728
+LISTENER_COHORT_RECORDS = 1752
+FLOWS_BYTES = 8192
+FLOWS_SHOWN = 4096
 
 _COUNTS = struct.Struct(f"={len(HANDSHAKE_COUNTERS)}Q")
 _SLICE_COUNT_BITS = 20
@@ -120,12 +137,17 @@ def decode_address(raw: bytes) -> Address:
     return IPv6Address(raw)
 
 
-def decode_source_key(raw: bytes, ipv6_prefix_length: int) -> Network:
-    """Return the source under that key: an IPv4 address, or an IPv6 prefix of the given length."""
+def decode_source_key(raw: bytes, ipv4_length: int, ipv6_length: int) -> Network:
+    """Return the source or prefix under that key, of the length that its IP version has."""
     address = decode_address(raw)
     if isinstance(address, IPv4Address):
-        return IPv4Network(address)
-    return IPv6Network((address, ipv6_prefix_length), strict=False)
+        return IPv4Network((address, ipv4_length), strict=False)
+    return IPv6Network((address, ipv6_length), strict=False)
+
+
+def prefix_mask(length: int, bits: int) -> bytes:
+    """Return a mask of ``bits`` bits in network order whose first ``length`` are set."""
+    return ((1 << bits) - (1 << bits - length)).to_bytes(bits // 8, "big")
 
 
 def encode_block_key(target: Network) -> bytes:
@@ -163,18 +185,35 @@ def decode_totals(raw: bytes) -> dict[str, int]:
 def decode_source(raw: bytes, source: Network, now_ns: int) -> SourceReading:
     """Return a source's reading, with the cohorts that are still in its ring at ``now_ns``."""
     _require("source", raw, SOURCE_BYTES)
+    counts, cohorts = _source_counts(raw, now_ns)
+    return SourceReading(source, counts, cohorts, targets_estimated=_members(raw))
+
+
+def decode_prefix(raw: bytes, prefix: Network, now_ns: int) -> SourceReading:
+    """Return a prefix's reading, with the cohorts that are still in its ring at ``now_ns``."""
+    _require("prefix", raw, SOURCE_BYTES)
+    counts, cohorts = _source_counts(raw, now_ns)
+    return SourceReading(prefix, counts, cohorts, sources_estimated=_members(raw))
+
+
+def _members(raw: bytes) -> int:
+    (members,) = struct.unpack_from("=Q", raw, SOURCE_MEMBERS)
+    return sketch.linear_count(members.bit_count(), 64)
+
+
+def _source_counts(raw: bytes, now_ns: int) -> tuple[HandshakeCounts, tuple[Cohort, ...]]:
+    """Read counts and cohorts; what the record calls attempts lacks those of the slices in its ring."""
     now_epoch = now_ns >> SOURCE_COHORT_SHIFT
-    words = memoryview(raw)[SOURCE_COHORT_WORDS:SOURCE_BYTES].cast("Q").tolist()
     cohorts = []
-    for word in words:
+    attempts_before, *others = _COUNTS.unpack_from(raw)
+    for word in memoryview(raw)[SOURCE_COHORT_WORDS:SOURCE_BYTES].cast("Q").tolist():
         age = ((now_epoch & _SLICE_EPOCH_MASK) - (word >> 2 * _SLICE_COUNT_BITS)) & _SLICE_EPOCH_MASK
         attempts = word >> _SLICE_COUNT_BITS & _SLICE_COUNT_MASK
+        attempts_before += attempts
         if attempts and age < SOURCE_COHORTS and age <= now_epoch:
             start_ns = now_epoch - age << SOURCE_COHORT_SHIFT
             cohorts.append(Cohort(start_ns, attempts, min(word & _SLICE_COUNT_MASK, attempts)))
-    (targets,) = struct.unpack_from("=Q", raw, SOURCE_TARGETS)
-    counts = HandshakeCounts(*_COUNTS.unpack_from(raw))
-    return SourceReading(source, counts, tuple(sorted(cohorts)), sketch.linear_count(targets.bit_count(), 64))
+    return HandshakeCounts(attempts_before, *others), tuple(sorted(cohorts))
 
 
 def source_last_ns(raw: bytes) -> int:
@@ -194,16 +233,18 @@ def decode_listener(raw: memoryview, listener: Listener, now_ns: int) -> Listene
     """Return a listener's reading, summed over the CPUs' copies in ``raw``."""
     _require_copies("listener", raw, LISTENER_BYTES)
     copies = [raw[start : start + LISTENER_BYTES] for start in range(0, len(raw), LISTENER_BYTES)]
-    counts = _add(_COUNTS.unpack_from(copy) for copy in copies)
-    times = _add(copy[LISTENER_HANDSHAKE_TIME:LISTENER_SKETCH_EPOCH].cast("Q") for copy in copies)
-    bare = sum(struct.unpack_from("=Q", copy, LISTENER_BARE_ATTEMPTS)[0] for copy in copies)
+    words = _add(copy[:LISTENER_SKETCH_EPOCH].cast("Q") for copy in copies)
+    sample = _sampled_sources(copies, now_ns >> SKETCH_EPOCH_SHIFT)
     return ListenerReading(
         listener,
-        HandshakeCounts(*counts),
+        HandshakeCounts(*words[: len(HANDSHAKE_COUNTERS)]),
         _listener_cohorts(copies, now_ns >> LISTENER_COHORT_SHIFT),
-        bare,
-        _distinct_sources(copies, now_ns >> SKETCH_EPOCH_SHIFT),
-        tuple(times),
+        words[LISTENER_BARE_ATTEMPTS // 8],
+        sample.distinct,
+        tuple(words[LISTENER_HANDSHAKE_TIME // 8 : LISTENER_SYN_TTL // 8]),
+        sample.once_share,
+        tuple(words[LISTENER_SYN_TTL // 8 : LISTENER_COMPLETED_TTL // 8]),
+        tuple(words[LISTENER_COMPLETED_TTL // 8 :]),
     )
 
 
@@ -224,14 +265,35 @@ def _listener_cohorts(copies: list[memoryview], now_epoch: int) -> tuple[Cohort,
     )
 
 
-def _distinct_sources(copies: list[memoryview], now_epoch: int) -> int:
-    """Estimate the distinct sources of the current and the previous sketch epoch."""
+def _sampled_sources(copies: list[memoryview], now_epoch: int) -> sketch.Sample:
+    """Read the sample of the sources of the current and the previous sketch epoch."""
     banks: list[memoryview] = []
-    bank_bytes = (LISTENER_COHORT_RECORDS - LISTENER_SKETCH) // 2
+    bank_bytes = 2 * SKETCH_REGISTERS
     for copy in copies:
         epochs = struct.unpack_from("=II", copy, LISTENER_SKETCH_EPOCH)
         for bank, epoch in enumerate(epochs):
             if 0 <= now_epoch - epoch <= 1:
                 start = LISTENER_SKETCH + bank * bank_bytes
-                banks.append(copy[start : start + bank_bytes])
-    return sketch.distinct_count(banks)
+                banks.append(copy[start : start + bank_bytes].cast("H"))
+    return sketch.read_sample(banks)
+
+
+def decode_interface_packets(raw: bytes) -> tuple[int, int]:
+    """Return (ingress, egress) packets of an interface, summed over the CPUs' copies in ``raw``."""
+    _require_copies("interface_packets", raw, INTERFACE_PACKETS.size)
+    ingress, egress = _add(INTERFACE_PACKETS.iter_unpack(raw))
+    return ingress, egress
+
+
+def decode_flows(raw: bytes, advances: int) -> tuple[int, int]:
+    """Return how many flows went on at least ``advances`` times, and how many of those egress showed."""
+    _require_copies("flows", raw, FLOWS_BYTES)
+    copies = [raw[start : start + FLOWS_BYTES] for start in range(0, len(raw), FLOWS_BYTES)]
+    shown = {cell for copy in copies for cell, seen in enumerate(copy[FLOWS_SHOWN:]) if seen}
+    live = {
+        (cell, tag)
+        for copy in copies
+        for cell, (tag, _, _, gone_on) in enumerate(FLOW.iter_unpack(copy[:FLOWS_SHOWN]))
+        if gone_on >= advances
+    }
+    return len(live), sum(tag % FLOW_SHOWN_CELLS in shown for _, tag in live)

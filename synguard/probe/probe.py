@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from synguard.probe import layout
@@ -20,6 +21,35 @@ _PROGRAMS = {
 }
 _ONLY_KEY = bytes(4)
 
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many entries the tables have; fixed when they are made."""
+
+    max_sources: int = 8192
+    max_prefixes: int = 2048
+    max_listeners: int = 512
+    max_blocks: int = 4096
+
+    def defines(self) -> dict[str, int]:
+        """Return what the C code calls them."""
+        return {name.upper(): value for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Prefix lengths: which IPv6 addresses are one source, and which sources are one prefix."""
+
+    source_ipv6: int = 64
+    prefix_ipv4: int = 24
+    #: At most 64.
+    prefix_ipv6: int = 48
+
+    def defines(self) -> dict[str, int]:
+        """Return what tells tables that are keyed by them from others."""
+        return {name.upper(): value for name, value in asdict(self).items()}
+
+
 #: Gets source, programs and preprocessor definitions, and returns what it has in the kernel of them.
 Loader = Callable[[Path, Mapping[str, ProgramType], Mapping[str, int]], LoadedObject]
 
@@ -27,35 +57,28 @@ Loader = Callable[[Path, Mapping[str, ProgramType], Mapping[str, int]], LoadedOb
 class Probe:
     """Programs and maps in the kernel; they count as soon as they are attached."""
 
-    def __init__(self, loaded: LoadedObject, ipv6_prefix_length: int) -> None:
+    def __init__(self, loaded: LoadedObject, groups: Groups) -> None:
         """Write the first settings: a fresh secret for the hashes, no blocks.
 
         A probe that another daemon left keeps its secret, by which its maps are filled, and its blocks.
         """
         self._loaded = loaded
-        self.ipv6_prefix_length = ipv6_prefix_length
+        self.groups = groups
         earlier = layout.SETTINGS.unpack(self.maps["settings"].lookup(_ONLY_KEY) or b"")
         used = any(earlier[:2])
         self._secret = earlier[:2] if used else (secrets.randbits(64), secrets.randbits(64))
         self._replay_now_ns = 0
+        self._one_way = self._watches_flows = False
         self._block_lengths: tuple[int, ...] = ()
         if used:
-            self._block_lengths = earlier[5 : 5 + earlier[4]]
+            count, *lengths = earlier[layout.SETTINGS_BLOCK_LENGTHS :]
+            self._block_lengths = tuple(lengths[:count])
         self._write_settings()
 
     @classmethod
-    def load(
-        cls,
-        *,
-        max_sources: int,
-        max_listeners: int,
-        max_blocks: int,
-        ipv6_prefix_length: int,
-        load: Loader = load_object,
-    ) -> Probe:
+    def load(cls, sizes: Sizes, groups: Groups, load: Loader = load_object) -> Probe:
         """Compile and load. Raises as :func:`synguard.probe.compiler.load_object` does."""
-        defines = {"MAX_SOURCES": max_sources, "MAX_LISTENERS": max_listeners, "MAX_BLOCKS": max_blocks}
-        return cls(load(SOURCE, _PROGRAMS, defines), ipv6_prefix_length)
+        return cls(load(SOURCE, _PROGRAMS, sizes.defines() | groups.defines()), groups)
 
     @property
     def loaded(self) -> LoadedObject:
@@ -98,14 +121,38 @@ class Probe:
         self._replay_now_ns = now_ns
         self._write_settings()
 
+    def set_one_way(self, one_way: bool) -> None:
+        """Say whether our answers cannot be seen: what the peer sends later then tells of completions."""
+        self._one_way = one_way
+        self._write_settings()
+
+    @property
+    def one_way(self) -> bool:
+        """Whether only what comes in can be seen."""
+        return self._one_way
+
+    def watch_flows(self, on: bool) -> None:
+        """Begin to note established flows, anew each time, or cease to."""
+        if on:
+            self.maps["flows"].update(_ONLY_KEY, bytes(self.maps["flows"].value_bytes))
+        self._watches_flows = on
+        self._write_settings()
+
     def _write_settings(self) -> None:
         room = layout.BLOCK_LENGTHS_MAX - len(self._block_lengths)
+        groups = self.groups
+        source_mask = layout.prefix_mask(groups.source_ipv6, 128)
         self.maps["settings"].update(
             _ONLY_KEY,
             layout.SETTINGS.pack(
                 *self._secret,
                 self._replay_now_ns,
-                self.ipv6_prefix_length,
+                source_mask[:8],
+                source_mask[8:],
+                layout.prefix_mask(groups.prefix_ipv6, 64),
+                layout.prefix_mask(groups.prefix_ipv4, 32),
+                self._one_way,
+                self._watches_flows,
                 len(self._block_lengths),
                 *self._block_lengths,
                 *[0] * room,

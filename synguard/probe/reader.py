@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import nlargest
@@ -17,6 +18,8 @@ _RING_NS = layout.LISTENER_COHORTS << layout.LISTENER_COHORT_SHIFT
 #: After how long without any attempt a listener may make room for a new one.
 _LISTENER_IDLE_NS = 900 * 10**9
 _CANDIDATES_A_READ = 256
+#: So often must a flow go on to be taken for one: a lost segment that comes again does not.
+_FLOW_ADVANCES = 3
 
 
 @dataclass(slots=True)
@@ -37,8 +40,8 @@ class ProbeReader:
 
     def __init__(self, probe: Probe, watched_max: int = 512) -> None:
         self._probe = probe
-        self._watched_max = watched_max
-        self._watched: set[bytes] = set()
+        self._sources = _Watched(probe, "sources", "candidates", watched_max)
+        self._prefixes = _Watched(probe, "prefixes", "prefix_candidates", watched_max)
         self._activity: tuple[int, ...] = ()
         self._active_until_ns = 0
         #: Whether any handshake moved within the last ring.
@@ -48,7 +51,26 @@ class ProbeReader:
 
     def totals(self) -> dict[str, int]:
         """Return every total counter since the probe was loaded."""
-        return layout.decode_totals(self._probe.maps["totals"].lookup(_ONLY_KEY) or b"")
+        totals = layout.decode_totals(self._probe.maps["totals"].lookup(_ONLY_KEY) or b"")
+        packets = self.interface_packets().values()
+        totals["packets"] = sum(ingress for ingress, _ in packets)
+        totals["egress_packets"] = sum(egress for _, egress in packets)
+        return totals
+
+    def interface_packets(self) -> dict[int, tuple[int, int]]:
+        """Return (ingress, egress) packets by interface index modulo ``layout.INTERFACE_SLOTS``."""
+        return {
+            int.from_bytes(key, sys.byteorder): layout.decode_interface_packets(bytes(raw))
+            for key, raw in self._probe.maps["interface_packets"].items()
+        }
+
+    def flows(self) -> tuple[int, int]:
+        """Return how many established flows ingress carries, and how many of them egress shows.
+
+        Since :meth:`synguard.probe.probe.Probe.watch_flows`; at most 256 are noted on each CPU.
+        """
+        raw = self._probe.maps["flows"].lookup(_ONLY_KEY) or b""
+        return layout.decode_flows(raw, _FLOW_ADVANCES)
 
     def read(self, now_ns: int, wall_s: float) -> Snapshot:
         """Return what there is to know at ``now_ns`` (the kernel's monotonic clock)."""
@@ -63,8 +85,10 @@ class ProbeReader:
             1 << layout.LISTENER_COHORT_SHIFT,
             1 << layout.SOURCE_COHORT_SHIFT,
             tuple(self._recent_listeners(now_ns)) if self.active else (),
-            tuple(self._watched_sources(now_ns)) if self.active else (),
+            self._sources.read(now_ns, self.losses) if self.active else (),
             totals,
+            prefixes=self._prefixes.read(now_ns, self.losses) if self.active else (),
+            one_way=self._probe.one_way,
         )
 
     def _is_active(self, totals: dict[str, int], now_ns: int) -> bool:
@@ -103,25 +127,44 @@ class ProbeReader:
             for key in idle:
                 listeners.delete(key)
 
-    def _watched_sources(self, now_ns: int) -> list[SourceReading]:
-        """Read the watched sources and those newly named; of too many, go on watching the busiest."""
+
+class _Watched:
+    """The sources, or prefixes, that the probe has named: a bounded set, read one by one."""
+
+    def __init__(self, probe: Probe, entries: str, candidates: str, watched_max: int) -> None:
+        self._probe = probe
+        self._entries = entries
+        self._candidates = candidates
+        self._watched_max = watched_max
+        self._watched: set[bytes] = set()
+
+    def _decode(self, raw: bytes, key: bytes, now_ns: int) -> SourceReading:
+        groups = self._probe.groups
+        if self._entries == "sources":
+            return layout.decode_source(raw, layout.decode_source_key(key, 32, groups.source_ipv6), now_ns)
+        prefix = layout.decode_source_key(key, groups.prefix_ipv4, groups.prefix_ipv6)
+        return layout.decode_prefix(raw, prefix, now_ns)
+
+    def read(self, now_ns: int, losses: ReaderLosses) -> tuple[SourceReading, ...]:
+        """Read the watched ones and those newly named; of too many, go on watching the busiest."""
+        entries = self._probe.maps[self._entries]
         readings = {}
         for key in sorted(self._watched.union(self._named())):
-            raw = self._probe.maps["sources"].lookup(key)
+            raw = entries.lookup(key)
             if raw is not None and now_ns - layout.source_last_ns(raw) <= _RING_NS:
-                source = layout.decode_source_key(key, self._probe.ipv6_prefix_length)
-                readings[key] = layout.decode_source(raw, source, now_ns)
+                readings[key] = self._decode(raw, key, now_ns)
         if len(readings) > self._watched_max:
-            self.losses.sources_unwatched += len(readings) - self._watched_max
+            losses.sources_unwatched += len(readings) - self._watched_max
             busiest = nlargest(self._watched_max, readings, key=lambda key: _unfinished(readings[key]))
             readings = {key: readings[key] for key in busiest}
         self._watched = set(readings)
-        return list(readings.values())
+        return tuple(readings.values())
 
     def _named(self) -> Iterator[bytes]:
-        """Take the sources that the probe has named out of its queue, so many at a time; the rest waits."""
+        """Take what the probe has named out of its queue, so many at a time; the rest waits."""
+        candidates = self._probe.maps[self._candidates]
         for _ in range(_CANDIDATES_A_READ):
-            key = self._probe.maps["candidates"].pop()
+            key = candidates.pop()
             if key is None:
                 return
             yield key

@@ -1,28 +1,71 @@
-"""Estimates how many distinct things were counted, from the probe's small fixed sketches."""
+"""Estimates distinct things from the probe's small fixed sketches."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-#: A register is a byte; the probe writes ranks up to 33.
-_POWERS: tuple[float, ...] = tuple(0.5**rank for rank in range(256))
+#: A register: rarity (trailing zeros of the source's hash, 5 bits; 9 above) | how often it came (2 bits).
+_COUNT_BITS = 2
+_COUNT_MASK = (1 << _COUNT_BITS) - 1
+_MANTISSA_BITS = 9
+_MANTISSAS = 1 << _MANTISSA_BITS
+#: With fewer sampled sources a share says nothing.
+_LEAST_SAMPLE = 8
 
 
-def distinct_count(banks: Sequence[Iterable[int]]) -> int:
-    """Return HyperLogLog's estimate over the union of register banks of equal size.
+class Sample(NamedTuple):
+    """What a fair sample of a listener's sources says."""
 
-    Small counts use linear counting, as the paper has it (Flajolet, Fusy, Gandouet, Meunier, 2007). The
-    standard error of 256 registers is 6.5 %. No banks: 0.
+    distinct: int
+    #: Share (0..1) of the distinct sources that came once; None where too few came to say.
+    once_share: float | None
+
+
+def _smallness(rarity: int) -> float:
+    """Return the hash that a rarity stands for, as a number in 0..1: the rarer, the smaller."""
+    zeros, mantissa = divmod(rarity, _MANTISSAS)
+    return 2.0 ** -(zeros + 1) * (2.0 - (mantissa + 0.5) / _MANTISSAS)
+
+
+def _merge(registers: Iterable[int]) -> tuple[int, int] | None:
+    """Return the rarest of a register's copies and how often it came in all of them; None for nobody."""
+    held = [register for register in registers if register & _COUNT_MASK]
+    if not held:
+        return None
+    rarest = max(register >> _COUNT_BITS for register in held)
+    came = sum(register & _COUNT_MASK for register in held if register >> _COUNT_BITS == rarest)
+    return rarest, came
+
+
+def read_sample(banks: Sequence[Iterable[int]]) -> Sample:
+    """Return what the union of register banks of equal size says of the sources that they sample.
+
+    Each register keeps the smallest hash of those that lead to it. Among ``n`` distinct sources over ``m``
+    registers the smallest is exponential with mean ``m / n``, so ``m (m - 1) / sum`` estimates ``n`` without
+    bias, with a standard error of ``1 / sqrt(m - 2)``: 6.3 % for 256 (Giroire, "Order statistics and
+    estimating cardinalities of massive data sets", 2009). Small counts use linear counting of the empty registers
+    (Whang, Vander-Zanden, Taylor, 1990). The sources in the registers are a uniform sample without regard to
+    how often each came, so the share of them that came once is that of all, with a standard error of at most
+    ``0.5 / sqrt(m)``: 3.1 %.
+
+    No banks: nobody.
     """
     if not banks:
-        return 0
-    registers = [max(values) for values in zip(*banks, strict=True)]
-    size = len(registers)
-    alpha = 0.7213 / (1 + 1.079 / size)
-    estimate = alpha * size * size / math.fsum(_POWERS[rank] for rank in registers)
-    empty = registers.count(0)
-    if estimate <= 2.5 * size and empty:
+        return Sample(0, None)
+    merged = [_merge(registers) for registers in zip(*banks, strict=True)]
+    held = [register for register in merged if register is not None]
+    once = sum(came == 1 for _, came in held)
+    once_share = once / len(held) if len(held) >= _LEAST_SAMPLE else None
+    return Sample(_distinct(len(merged), [rarity for rarity, _ in held]), once_share)
+
+
+def _distinct(size: int, rarities: list[int]) -> int:
+    empty = size - len(rarities)
+    smallnesses = math.fsum(_smallness(rarity) for rarity in rarities) + empty
+    estimate = size * (size - 1) / smallnesses
+    if empty and estimate <= 2.5 * size:
         return round(size * math.log(size / empty))
     return round(estimate)
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from synguard.block import Block
 from synguard.errors import SynguardError, UsageError
-from synguard.model import Block, Network, source_text
+from synguard.model import Network, source_text
 from synguard.probe import layout
 from synguard.probe.probe import Probe
 

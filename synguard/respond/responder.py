@@ -9,8 +9,9 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from synguard.block import Block
 from synguard.errors import SynguardError, UnsupportedError, UsageError
-from synguard.model import Alert, Block, Network, RespondMode, Response, source_text
+from synguard.model import Alert, Network, RespondMode, Response, source_text
 from synguard.respond.blocks import Blocks
 from synguard.respond.policy import Decision, Protected, Rules, decide, protection
 

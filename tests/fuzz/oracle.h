@@ -11,7 +11,7 @@
 /* The fields that the oracle knows; a test compares them with those of struct packet. */
 #define ORACLE_FIELDS(X)                                                                          \
 	X(source) X(destination) X(source_port) X(destination_port) X(sequence) X(acknowledgement) \
-	X(flags) X(bare) X(ipv6)
+	X(flags) X(bare) X(ipv6) X(ttl)
 
 struct frame {
 	const u8 *bytes;
@@ -71,6 +71,7 @@ static int oracle_ipv4(struct frame *frame, struct packet *packet)
 	if (total - header < 20)
 		return TRUNCATED_TCP;
 	packet->ipv6 = 0;
+	packet->ttl = number(frame, 8, 1);
 	memcpy(packet->source.bytes, prefix, 12);
 	memcpy(packet->source.bytes + 12, frame->bytes + frame->at + 12, 4);
 	memcpy(packet->destination.bytes, prefix, 12);
@@ -132,6 +133,7 @@ static int oracle_ipv6(struct frame *frame, struct packet *packet)
 	if (is_ipv4_mapped(header + 8) || is_ipv4_mapped(header + 24))
 		return BAD_IP_HEADER;
 	packet->ipv6 = 1;
+	packet->ttl = number(frame, 7, 1);
 	memcpy(packet->source.bytes, header + 8, 16);
 	memcpy(packet->destination.bytes, header + 24, 16);
 	frame->at += 40;

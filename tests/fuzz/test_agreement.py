@@ -11,7 +11,7 @@ import pytest
 
 from synguard.probe import layout
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
-from synguard.probe.probe import Probe
+from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.programs import XDP_PROGRAM
 from synguard.probe.reader import ProbeReader
 from synguard.probe.syscall import test_run as run_program
@@ -147,7 +147,7 @@ def flag_class(flags: int) -> str:
 def test_the_probe_counts_what_the_host_parses(host: HostParser, frames: list[bytes]) -> None:
     """Each total of the real XDP program is what the host's parser makes of the same frames."""
     sendable = [frame for frame in frames if len(frame) >= LEAST_BYTES]
-    probe = Probe.load(max_sources=8192, max_listeners=512, max_blocks=4096, ipv6_prefix_length=64)
+    probe = Probe.load(Sizes(), Groups())
     for frame in sendable:
         run_program(probe.programs[XDP_PROGRAM], frame)
     totals = ProbeReader(probe).totals()

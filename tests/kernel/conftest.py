@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from synguard.probe.probe import Probe
+from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.programs import TC_INGRESS_PROGRAM, XDP_PROGRAM
 from tests.kernel.wire import GatewayWire, MakeWire, Wire
 
@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def probe() -> Iterator[Probe]:
     """Yield the probe at its default sizes."""
-    loaded = Probe.load(max_sources=8192, max_listeners=512, max_blocks=4096, ipv6_prefix_length=64)
+    loaded = Probe.load(Sizes(), Groups())
     loaded._secret = SECRET
     yield loaded
     loaded.close()

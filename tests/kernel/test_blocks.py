@@ -6,7 +6,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from synguard.model import Block, HandshakeCounts
+from synguard.block import Block
+from synguard.model import HandshakeCounts
 from synguard.probe import layout
 from synguard.probe.programs import TC_INGRESS_PROGRAM
 from synguard.respond.blocks import Blocks

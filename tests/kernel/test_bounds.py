@@ -20,7 +20,7 @@ from synguard.detect.thresholds import Thresholds
 from synguard.model import Network, SourceReading
 from synguard.probe import layout
 from synguard.probe.loss import HANDSHAKE_BUCKETS, handshake_loss
-from synguard.probe.probe import Probe
+from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.syscall import map_memlock_bytes
 from tests.kernel.conftest import SECRET
 from tests.kernel.flood import Flood, flood_through
@@ -127,7 +127,7 @@ def play(flood: Flood, family: Family) -> Aftermath:
 @pytest.fixture(scope="module")
 def flood() -> Iterator[Flood]:
     """Yield floods through a probe of this module's own: what they leave would disturb others."""
-    probe = Probe.load(max_sources=8192, max_listeners=512, max_blocks=4096, ipv6_prefix_length=64)
+    probe = Probe.load(Sizes(), Groups())
     probe._secret = SECRET
     try:
         with flood_through(probe, START_NS) as through:

@@ -8,7 +8,7 @@ import pytest
 
 from synguard.model import HandshakeCounts
 from synguard.probe import layout
-from synguard.probe.syscall import possible_cpus, program_info
+from synguard.probe.syscall import PER_CPU_MAP_TYPES, possible_cpus, program_info
 from synguard.probe.syscall import test_run as run_program
 from tests.kernel.cpus import on_two_cpus
 from tests.kernel.wire import Wire
@@ -21,15 +21,15 @@ REPEATS = 100_000
 
 def per_cpu_bytes(wire: Wire) -> int:
     """Return what the per-CPU maps hold for one CPU."""
-    infos = [wire.probe.maps[name].info for name in ("listeners", "closed_buckets", "totals", "admissions")]
+    infos = [bpf_map.info for bpf_map in wire.probe.maps.values() if bpf_map.info.type in PER_CPU_MAP_TYPES]
     return sum(-(-info.value_size // 8) * 8 * info.max_entries for info in infos)
 
 
 def test_all_maps_fit_into_64_mib_at_two_cpus(ipv4_wire: Wire) -> None:
-    """Kernel memory is bounded: 64 MiB at two CPUs, and under 3 MiB for each further one."""
+    """Kernel memory is bounded: 64 MiB at two CPUs, and under 4 MiB for each further one."""
     further_cpus = possible_cpus() - 2
-    assert per_cpu_bytes(ipv4_wire) < 3 * MIB
-    assert ipv4_wire.probe.memlock_bytes() <= 64 * MIB + further_cpus * 3 * MIB
+    assert per_cpu_bytes(ipv4_wire) < 4 * MIB
+    assert ipv4_wire.probe.memlock_bytes() <= 64 * MIB + further_cpus * 4 * MIB
 
 
 def test_two_cpus_at_one_slot_lose_no_count(xdp_wire: Wire) -> None:

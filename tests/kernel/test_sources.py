@@ -19,7 +19,7 @@ SOURCE_RING_MS = (layout.SOURCE_COHORTS << layout.SOURCE_COHORT_SHIFT) / 10**6
 def candidates(wire: Wire) -> list[str]:
     """Return the sources that were announced since the last call."""
     keys = iter(wire.probe.maps["candidates"].pop, None)
-    return [str(layout.decode_source_key(key, 64)) for key in keys]
+    return [str(layout.decode_source_key(key, 32, 64)) for key in keys]
 
 
 def random_sources(number: int) -> list[int]:

@@ -10,25 +10,28 @@
 #define SOURCE_COHORTS 64
 /* Bin 0 counts handshakes below 2^20 ns (1.05 ms), bin i those below 2^i times that. */
 #define HANDSHAKE_TIME_BINS 16
-/* HyperLogLog: 256 registers err by 1.04 / sqrt(256) = 6.5 %. Two banks, one a 2^30 ns (1.07 s). */
+/* A packet's TTL falls into bin TTL / 8. */
+#define TTL_BINS 32
+/* A sample of 256 sources in each of two banks, one a 2^30 ns (1.07 s); see listeners.h. */
 #define SKETCH_REGISTERS 256
 #define SKETCH_EPOCH_SHIFT 30
 #define BLOCK_LENGTHS_MAX 8
 
-/* An IPv4 address is mapped to ::ffff:a.b.c.d; all in network order. */
+/* An IPv4 address is mapped to ::ffff:a.b.c.d; all in network order. Aligned, or else LLVM copies it by bytes. */
 struct address {
 	u8 bytes[16];
-};
+} __attribute__((aligned(8)));
 
 struct listener_key {
 	struct address address;
 	u16 port; /* network order; 0 is the address's closed bucket */
-	u16 zero;
+	u16 zero[3];
 };
 
 struct block_key {
 	struct address address; /* bits behind the prefix are zero */
 	u32 prefix_length;	/* 0..128, of the mapped address */
+	u32 zero;
 };
 
 struct block {
@@ -53,8 +56,8 @@ struct block {
 	X(null_probes)             \
 	X(xmas_probes)             \
 	X(nonsense_flags)          \
-	X(packets)                 \
-	X(egress_packets)          \
+	X(ack_segments)            \
+	X(egress_tcp)              \
 	X(not_ip)                  \
 	X(not_tcp)                 \
 	X(truncated_link)          \
@@ -67,6 +70,8 @@ struct block {
 	X(bad_tcp_header)          \
 	X(handshakes_overwritten)  \
 	X(sources_not_admitted)    \
+	X(prefixes_not_admitted)   \
+	X(sources_insert_failed)   \
 	X(candidates_lost)         \
 	X(listeners_full)          \
 	X(closed_buckets_full)
@@ -81,15 +86,18 @@ struct totals {
 	TOTAL_COUNTERS(DECLARE_COUNTER)
 };
 
-/* Shared by all CPUs, so each field is one 64-bit word: bcc's LLVM has no narrower atomics. A slice is one word that can be compared and exchanged:
- * epoch (24 bits) | attempts (20) | completed (20), the epoch being time >> SOURCE_COHORT_SHIFT. */
+/* A source, or a prefix of sources. Shared by all CPUs, so each field is one 64-bit word: bcc's LLVM has no
+ * narrower atomics. A slice is one word that can be compared and exchanged:
+ * epoch (24 bits) | attempts (20) | completed (20), the epoch being time >> SOURCE_COHORT_SHIFT.
+ */
 struct source {
-	struct handshake_counts counts;
+	struct handshake_counts counts; /* its attempts are those of slices that have left the ring */
 	u64 first_ns;
 	u64 last_ns;
-	u64 targets; /* linear counting: a bit for each hash of (destination address, port) */
-	u64 unfinished;
-	u64 announced_epoch;
+	u64 members; /* linear counting, a bit for each hash: a source's targets, or a prefix's sources */
+	u64 base; /* attempts before the youngest slice, less those unfinished at its last silence */
+	u64 named; /* the slice in which the daemon was told of it (32 bits) | unfinished attempts then (32) */
+	u64 latest_epoch; /* of its youngest slice */
 	u64 cohorts[SOURCE_COHORTS];
 };
 
@@ -105,17 +113,48 @@ struct listener {
 	u64 last_ns;
 	u64 bare_attempts;
 	u64 handshake_time[HANDSHAKE_TIME_BINS];
+	u64 syn_ttl[TTL_BINS];
+	u64 completed_ttl[TTL_BINS];
 	u32 sketch_epoch[2];
-	u8 sketch[2][SKETCH_REGISTERS];
+	u16 sketch[2][SKETCH_REGISTERS] __attribute__((aligned(8)));
 	struct cohort cohorts[LISTENER_COHORTS];
 };
 
+/* Masks are words in network order, as the addresses are. */
 struct settings {
 	u64 secret[2];
 	u64 replay_now_ns; /* 0: the kernel's monotonic clock */
-	u32 ipv6_prefix_length;
+	u64 source_mask[2]; /* of an IPv6 source */
+	u64 prefix_mask_ipv6; /* of the upper half */
+	u32 prefix_mask_ipv4;
+	u32 one_way; /* answers cannot be seen */
+	u32 watches_flows;
 	u32 block_lengths_count;
 	u32 block_lengths[BLOCK_LENGTHS_MAX];
+};
+
+/* What passed an interface; one copy for every CPU. Its slot is the interface's index modulo INTERFACE_SLOTS. */
+#define INTERFACE_SLOTS 64
+
+struct interface_packets {
+	u64 ingress;
+	u64 egress;
+};
+
+/* Established flows, noted while the daemon asks for them; one copy for every CPU. */
+#define FLOW_CELLS 256
+#define FLOW_SHOWN_CELLS 4096
+
+struct flow {
+	u32 tag; /* 0: nobody's */
+	u32 sequence;
+	u32 acknowledgement;
+	u32 advances; /* segments that had more of both numbers than the one before */
+};
+
+struct flows {
+	struct flow cells[FLOW_CELLS];
+	u8 shown[FLOW_SHOWN_CELLS]; /* whether egress had a flow of such a tag */
 };
 
 #endif

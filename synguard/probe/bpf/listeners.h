@@ -49,42 +49,53 @@ static __always_inline struct cohort *listener_cohort(struct listener *listener,
 	return cohort;
 }
 
-/* One more than the trailing zero bits of a random word: HyperLogLog's rank, 1..33. */
-static __always_inline u8 sketch_rank(u32 word)
-{
-	u8 rank = 1;
+/* The sketch is a fair sample of the sources: of those whose hash leads to a register, the one with the rarest hash
+ * stays, with how often it came (1, 2, 3 or more). The rarity is a small floating-point number: trailing zero
+ * bits of a random word (5 bits), then the bits above them (9). Whoever is the rarest was so when it first came,
+ * so its count is whole.
+ */
+#define SKETCH_COUNT_BITS 2
+#define SKETCH_COUNT_MAX 3
+#define SKETCH_MANTISSA_BITS 9
 
-	if (!word)
-		return 33;
-	word &= -word;
-	rank += word & 0xffff0000 ? 16 : 0;
-	rank += word & 0xff00ff00 ? 8 : 0;
-	rank += word & 0xf0f0f0f0 ? 4 : 0;
-	rank += word & 0xcccccccc ? 2 : 0;
-	rank += word & 0xaaaaaaaa ? 1 : 0;
-	return rank;
+static __always_inline u16 rarity(u32 word)
+{
+	u32 lowest, zeros = 0;
+
+	word |= 1U << 31;
+	lowest = word & -word;
+	zeros |= (lowest & 0xffff0000 ? 16 : 0);
+	zeros |= (lowest & 0xff00ff00 ? 8 : 0);
+	zeros |= (lowest & 0xf0f0f0f0 ? 4 : 0);
+	zeros |= (lowest & 0xcccccccc ? 2 : 0);
+	zeros |= (lowest & 0xaaaaaaaa ? 1 : 0);
+	return zeros << SKETCH_MANTISSA_BITS | ((u64)word >> (zeros + 1) & ((1 << SKETCH_MANTISSA_BITS) - 1));
 }
 
 static __always_inline void sketch_source(struct listener *listener, u64 hash, u64 now_ns)
 {
-	u32 epoch = now_ns >> SKETCH_EPOCH_SHIFT;
-	u32 bank = epoch & 1, index = hash & (SKETCH_REGISTERS - 1);
-	u8 rank = sketch_rank(hash >> 32);
+	u32 epoch = now_ns >> SKETCH_EPOCH_SHIFT, bank = epoch & 1;
+	u16 *cell = &listener->sketch[bank][hash >> 8 & (SKETCH_REGISTERS - 1)];
+	u16 rare = rarity(hash >> 32) << SKETCH_COUNT_BITS, held;
 
 	if (listener->sketch_epoch[bank] != epoch) {
 		listener->sketch_epoch[bank] = epoch;
-		__builtin_memset(listener->sketch[bank], 0, SKETCH_REGISTERS);
+		__builtin_memset(listener->sketch[bank], 0, sizeof(listener->sketch[bank]));
 	}
-	if (listener->sketch[bank][index] < rank)
-		listener->sketch[bank][index] = rank;
+	held = *cell;
+	if (rare > held || !held)
+		*cell = rare | 1;
+	else if (rare == (held & ~SKETCH_COUNT_MAX) && (held & SKETCH_COUNT_MAX) < SKETCH_COUNT_MAX)
+		*cell = held + 1;
 }
 
-static __always_inline void listener_attempt(struct context *context, struct listener *listener, u8 bare,
-					     u64 source_hash)
+static __always_inline void listener_attempt(struct context *context, struct listener *listener,
+					     struct packet *packet, u64 source_hash)
 {
 	listener->last_ns = context->now_ns;
 	listener->counts.attempts++;
-	listener->bare_attempts += bare;
+	listener->bare_attempts += packet->bare;
+	listener->syn_ttl[packet->ttl / (256 / TTL_BINS)]++;
 	listener_cohort(listener, context->now_ns >> LISTENER_COHORT_SHIFT)->attempts++;
 	sketch_source(listener, source_hash, context->now_ns);
 }
@@ -100,8 +111,8 @@ static __always_inline void cohort_completion(struct listener *listener, u64 now
 		listener_cohort(listener, epoch)->completed++;
 }
 
-static __always_inline void listener_completion(struct context *context, struct listener *listener, u32 epoch,
-						u16 ticks)
+static __always_inline void listener_completion(struct context *context, struct listener *listener, u8 ttl,
+						u32 epoch, u16 ticks)
 {
 	u32 bin = 0;
 
@@ -109,6 +120,7 @@ static __always_inline void listener_completion(struct context *context, struct 
 	for (u32 bit = 0; bit < HANDSHAKE_TIME_BINS - 1; bit++)
 		bin += ticks >= 1 << bit;
 	listener->counts.completed++;
+	listener->completed_ttl[ttl / (256 / TTL_BINS)]++;
 	listener->handshake_time[bin & (HANDSHAKE_TIME_BINS - 1)]++;
 	cohort_completion(listener, context->now_ns, epoch);
 }

@@ -3,6 +3,9 @@
 #ifndef MAX_SOURCES
 #define MAX_SOURCES 8192
 #endif
+#ifndef MAX_PREFIXES
+#define MAX_PREFIXES 2048
+#endif
 #ifndef MAX_LISTENERS
 #define MAX_LISTENERS 512
 #endif
@@ -13,42 +16,68 @@
 #define MAX_CANDIDATES 1024
 #define HANDSHAKE_BUCKETS (1 << 18)
 #define BUCKET_SLOTS 7
-#define DOORKEEPER_LINES (1 << 16)
+#define PENDING_FILTERS 16 /* a cache line of them */
+#define DOORKEEPER_CELLS 8
+#define SOURCE_CELL_BITS 18
+#define PREFIX_CELL_BITS 16
 
-/* Pending handshakes; 128 bytes, see handshakes.h. */
+/* Pending handshakes; 128 bytes, see handshakes.h. What every segment looks at comes first: of a SYN that is
+ * new the second cache line is only written, and nobody waits for that.
+ */
 struct handshake_bucket {
 	struct bpf_spin_lock lock;
-	u32 client_isn[BUCKET_SLOTS];
-	u32 server_isn[BUCKET_SLOTS];
 	u16 fingerprint[BUCKET_SLOTS];
-	u16 last_syn_tick[BUCKET_SLOTS];
-	u16 answered_tick[BUCKET_SLOTS];
 	u16 cohort_phase[BUCKET_SLOTS]; /* cohort of the attempt (12 bits) | phase (4 bits) */
+	u16 last_syn_tick[BUCKET_SLOTS];
 	u8 flags[BUCKET_SLOTS];
 	u8 unused;
+	u16 answered_tick[BUCKET_SLOTS];
+	u32 client_isn[BUCKET_SLOTS];
+	u32 server_isn[BUCKET_SLOTS];
+	u32 unused_too;
 };
 
-/* Who came lately; see sources.h. */
-/* A cache line of cells: epoch (32 bits) | SYNs seen in it (32). */
+/* Which fingerprints of a bucket wait for an ACK: bit `fingerprint % 32` of the bucket's word. */
+struct pending_line {
+	u32 filters[PENDING_FILTERS];
+};
+
+/* Who came lately: cells of epoch (16 bits) | SYNs seen in it (16) | hints at two entries (16 each), see admission.h. */
 struct doorkeeper_line {
-	u64 words[8];
+	u64 cells[DOORKEEPER_CELLS];
 };
 
+/* SYNs of those not in the table, in this epoch: on this CPU, and on all as far as it knows. */
 struct admission {
-	u64 epoch;
-	u64 strangers; /* SYNs of sources not in the table, in this epoch on this CPU */
+	u32 epoch;
+	u32 strangers;
+	u64 crowd;
 };
 
-/* BPF_F_MMAPABLE is here for its page alignment alone: a bucket then lies in two cache lines. */
+enum admission_kind {
+	ADMISSION_SOURCES,
+	ADMISSION_PREFIXES,
+	ADMISSION_KINDS,
+};
+
+/* BPF_F_MMAPABLE is here for its page alignment alone: a bucket then lies in two cache lines, a line in one. */
 BPF_F_TABLE("array", u32, struct handshake_bucket, handshakes, HANDSHAKE_BUCKETS, BPF_F_MMAPABLE);
-BPF_F_TABLE("array", u32, struct doorkeeper_line, doorkeeper, DOORKEEPER_LINES, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct pending_line, pending, HANDSHAKE_BUCKETS / PENDING_FILTERS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct doorkeeper_line, source_doorkeeper, 1 << (SOURCE_CELL_BITS - 3), BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct doorkeeper_line, prefix_doorkeeper, 1 << (PREFIX_CELL_BITS - 3), BPF_F_MMAPABLE);
 BPF_TABLE("lru_hash", struct address, struct source, sources, MAX_SOURCES);
+BPF_TABLE("lru_hash", struct address, struct source, prefixes, MAX_PREFIXES);
 BPF_TABLE("percpu_hash", struct listener_key, struct listener, listeners, MAX_LISTENERS);
 BPF_TABLE("lru_percpu_hash", struct listener_key, struct listener, closed_buckets, MAX_CLOSED_BUCKETS);
 BPF_TABLE("hash", struct block_key, struct block, blocks, MAX_BLOCKS);
 BPF_QUEUE(candidates, struct address, MAX_CANDIDATES);
+BPF_QUEUE(prefix_candidates, struct address, MAX_CANDIDATES);
 BPF_TABLE("percpu_array", u32, struct totals, totals, 1);
-BPF_TABLE("percpu_array", u32, struct admission, admissions, 1);
+BPF_TABLE("percpu_array", u32, struct admission, admissions, ADMISSION_KINDS);
+/* Epoch (32 bits) | strangers on all CPUs (32). */
+BPF_TABLE("array", u32, u64, crowds, ADMISSION_KINDS);
+BPF_TABLE("percpu_array", u32, struct interface_packets, interface_packets, INTERFACE_SLOTS);
+BPF_TABLE("percpu_array", u32, struct flows, flows, 1);
 BPF_TABLE("array", u32, struct settings, settings, 1);
 /* New entries start as copies of these: their values are larger than the stack. */
 BPF_TABLE("array", u32, struct source, blank_source, 1);
@@ -60,20 +89,34 @@ struct context {
 	u64 now_ns;
 };
 
-/* The one place where time enters the probe. */
-static __always_inline u64 current_ns(struct settings *current)
+enum clock {
+	CLOCK_COARSE, /* the last timer tick, 1 to 10 ms ago */
+	CLOCK_FINE,
+};
+
+/* The one place where time enters the probe. An ACK of an established connection never asks, and a SYN is content
+ * with the last timer tick: reading the fine clock costs 27 ns here, the coarse one 4.
+ */
+static __always_inline void read_clock(struct context *context, enum clock clock)
 {
-	return current->replay_now_ns ? current->replay_now_ns : bpf_ktime_get_ns();
+	u64 replay_now_ns = context->settings->replay_now_ns;
+
+	if (replay_now_ns)
+		context->now_ns = replay_now_ns;
+	else if (clock == CLOCK_COARSE)
+		context->now_ns = bpf_ktime_get_coarse_ns();
+	else
+		context->now_ns = bpf_ktime_get_ns();
 }
 
-static __always_inline int enter(struct context *context)
+static __always_inline struct interface_packets *enter(struct context *context, u32 interface_index)
 {
-	u32 zero = 0;
+	u32 zero = 0, slot = interface_index % INTERFACE_SLOTS;
 
 	context->settings = settings.lookup(&zero);
 	context->totals = totals.lookup(&zero);
+	context->now_ns = 0;
 	if (!context->settings || !context->totals)
 		return 0;
-	context->now_ns = current_ns(context->settings);
-	return 1;
+	return interface_packets.lookup(&slot);
 }

@@ -31,6 +31,9 @@
 #define NET64(x) (x)
 #endif
 
+/* Hides from the compiler what it knows of a variable. */
+#define barrier_var(variable) asm volatile("" : "+r"(variable))
+
 enum parse_result {
 	PARSED_TCP,
 	PARSED_NOT_IP,
@@ -55,6 +58,7 @@ struct packet {
 	u8 flags;
 	u8 bare; /* no TCP option */
 	u8 ipv6;
+	u8 ttl; /* or hop limit */
 };
 
 struct cursor {
@@ -106,6 +110,14 @@ static __always_inline void map_ipv4(struct address *address, u32 ipv4)
 	__builtin_memcpy(address->bytes + 12, &ipv4, 4);
 }
 
+/* 0 for IPv4, 1 for IPv6, read from the header once more: a constant would make the verifier walk all that
+ * follows once for each version.
+ */
+static __always_inline u8 is_ipv6(void *ip)
+{
+	return *(volatile u8 *)ip >> 5 & 1;
+}
+
 static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *packet)
 {
 	struct iphdr *ip = cursor->at;
@@ -123,7 +135,8 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *pack
 	/* What lies behind the datagram is Ethernet padding, not a TCP header. */
 	if (NET16(ip->tot_len) < header_bytes + sizeof(struct tcphdr))
 		return TRUNCATED_TCP;
-	packet->ipv6 = 0;
+	packet->ipv6 = is_ipv6(ip);
+	packet->ttl = ip->ttl;
 	map_ipv4(&packet->source, ip->saddr);
 	map_ipv4(&packet->destination, ip->daddr);
 	cursor->at = (void *)ip + header_bytes;
@@ -185,7 +198,8 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *pack
 	last_byte = NET16(ip->payload_len) - 1;
 	if (last_byte < 7 || is_mapped(&ip->saddr) || is_mapped(&ip->daddr))
 		return BAD_IP_HEADER;
-	packet->ipv6 = 1;
+	packet->ipv6 = is_ipv6(ip);
+	packet->ttl = ip->hop_limit;
 	__builtin_memcpy(&packet->source, &ip->saddr, 16);
 	__builtin_memcpy(&packet->destination, &ip->daddr, 16);
 	cursor->at = ip + 1;

@@ -9,11 +9,14 @@
 #include "packet.h"
 #include "siphash.h"
 #include "maps.h"
+#include "hashes.h"
 #include "slots.h"
 #include "handshakes.h"
+#include "admission.h"
 #include "sources.h"
 #include "listeners.h"
 #include "blocks.h"
+#include "flows.h"
 #include "events.h"
 
 #define HEADERS_MAX 256 /* bytes of a frame that may hold headers we read */
@@ -55,10 +58,13 @@ static __always_inline int ingress(struct context *context, struct packet *packe
 	u8 flags = packet->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_ACK | TCP_URG);
 	u8 kind = flags & (TCP_SYN | TCP_RST | TCP_FIN | TCP_ACK);
 
+	u32 is_dropped;
+
 	if (kind == TCP_SYN) {
-		if (may_drop && blocked(context, packet))
-			return drop_syn(context, packet);
-		count_syn(context, packet);
+		read_clock(context, CLOCK_COARSE);
+		is_dropped = may_drop && blocked(context, packet);
+		count_syn(context, packet, is_dropped);
+		return is_dropped ? XDP_DROP : XDP_PASS;
 	} else if (kind == TCP_ACK || kind == (TCP_FIN | TCP_ACK)) {
 		count_ack(context, packet);
 	} else if (kind == TCP_RST || kind == (TCP_RST | TCP_ACK)) {
@@ -83,13 +89,15 @@ static __always_inline void turn_round(struct packet *packet)
 
 int synguard_xdp(struct xdp_md *frame)
 {
+	struct interface_packets *passed;
 	struct context context;
 	struct packet packet;
 	int result;
 
-	if (!enter(&context))
+	passed = enter(&context, frame->ingress_ifindex);
+	if (!passed)
 		return XDP_PASS;
-	context.totals->packets++;
+	passed->ingress++;
 	result = parse_packet((void *)(long)frame->data, (void *)(long)frame->data_end, &packet);
 	if (result != PARSED_TCP) {
 		count_unparsed(context.totals, result);
@@ -111,13 +119,15 @@ static __always_inline int parse_skb(struct __sk_buff *skb, u32 headers_bytes, s
 /* Stands in for XDP where that cannot be had; it only observes. */
 int synguard_ingress(struct __sk_buff *skb)
 {
+	struct interface_packets *passed;
 	struct context context;
 	struct packet packet;
 	int result;
 
-	if (!enter(&context))
+	passed = enter(&context, skb->ifindex);
+	if (!passed)
 		return TC_ACT_UNSPEC;
-	context.totals->packets++;
+	passed->ingress++;
 	result = parse_skb(skb, HEADERS_MAX, &packet);
 	if (result != PARSED_TCP)
 		count_unparsed(context.totals, result);
@@ -126,25 +136,34 @@ int synguard_ingress(struct __sk_buff *skb)
 	return TC_ACT_UNSPEC;
 }
 
+/* Shows the daemon, while it asks, that what we send can be seen. */
+static __always_inline void show_segment(struct context *context, struct packet *packet)
+{
+	context->totals->egress_tcp++;
+	if (context->settings->watches_flows)
+		show_flow(tuple_hash(context->settings, packet));
+}
+
 int synguard_egress(struct __sk_buff *skb)
 {
+	struct interface_packets *passed;
 	struct context context;
 	struct packet packet;
 	u8 kind;
 
-	if (!enter(&context))
+	passed = enter(&context, skb->ifindex);
+	if (!passed)
 		return TC_ACT_UNSPEC;
-	context.totals->egress_packets++;
+	passed->egress++;
 	if (parse_skb(skb, HEADERS_MIN, &packet) != PARSED_TCP)
 		return TC_ACT_UNSPEC;
+	turn_round(&packet);
+	show_segment(&context, &packet);
 	kind = packet.flags & (TCP_SYN | TCP_RST | TCP_FIN | TCP_ACK);
 	/* A RST that refuses a SYN acknowledges it. */
-	if (kind != (TCP_SYN | TCP_ACK) && kind != (TCP_RST | TCP_ACK))
-		return TC_ACT_UNSPEC;
-	turn_round(&packet);
-	if (kind & TCP_RST)
+	if (kind == (TCP_RST | TCP_ACK))
 		count_refusal(&context, &packet);
-	else
+	else if (kind == (TCP_SYN | TCP_ACK))
 		count_answer(&context, &packet);
 	return TC_ACT_UNSPEC;
 }

@@ -6,6 +6,7 @@
 #define EARLY_DATA_MAX 65535 /* data that TCP Fast Open may send before the handshake completes */
 #define SYN_PAYLOAD_MAX 65535 /* jumbo frames carry more than an Ethernet segment */
 #define COHORT_BITS 12
+#define RANK_MAX (1U << 20)
 
 enum handshake_phase {
 	PHASE_FREE,
@@ -15,53 +16,109 @@ enum handshake_phase {
 	PHASE_ENDED, /* aborted or refused */
 };
 
+#define IN(phase) (1U << (phase))
+
 #define SLOT_RETRANSMITS 0x0f
 #define SLOT_DUPLICATED 0x10
 #define SLOT_SOURCE_KNOWN 0x20 /* the attempt was booked to its source */
 #define SLOT_EARLY_DATA 0x40   /* our SYN-ACK acknowledged data: TCP Fast Open */
 #define SLOT_IN_CLOSED 0x80    /* the attempt was booked to its address's closed bucket */
 
-/* The peer is the packet's source here, also on egress, where it was turned round. */
-static __always_inline u64 tuple_hash(struct settings *current, struct packet *packet)
-{
-	struct siphash s;
-	u64 words[4];
+/* Where a four-tuple's handshake is kept: the bucket, its filter, and what tells it from others there. */
+struct place {
+	struct handshake_bucket *bucket;
+	u32 *filter;
+	u64 hash;
+	u32 bit; /* of the filter */
+	u32 completable; /* the phases that an ACK may complete */
+	u16 fingerprint;
+};
 
-	__builtin_memcpy(words, &packet->source, 16);
-	__builtin_memcpy(words + 2, &packet->destination, 16);
-	siphash_start(&s, current->secret);
-	siphash_word(&s, words[0]);
-	siphash_word(&s, words[1]);
-	siphash_word(&s, words[2]);
-	siphash_word(&s, words[3]);
-	return siphash_finish(&s, 36, (u32)packet->source_port << 16 | packet->destination_port);
+/* Finds the filter; to look at the bucket is left to those who must. */
+static __always_inline int find_filter(struct context *context, struct packet *packet, struct place *place)
+{
+	struct pending_line *line;
+	u32 index;
+
+	place->hash = tuple_hash(context->settings, packet);
+	place->fingerprint = place->hash >> 32;
+	place->bit = 1U << (place->fingerprint & 31);
+	/* Where answers cannot be seen, an attempt may be completed without one. */
+	place->completable = IN(PHASE_ANSWERED) | (context->settings->one_way & 1) << PHASE_SYN_SEEN;
+	index = (place->hash & (HANDSHAKE_BUCKETS - 1)) / PENDING_FILTERS;
+	line = pending.lookup(&index);
+	if (!line)
+		return 0;
+	place->filter = &line->filters[place->hash & (PENDING_FILTERS - 1)];
+	return 1;
 }
 
-static __always_inline struct handshake_bucket *find_bucket(struct context *context, struct packet *packet,
-							    u16 *fingerprint)
+static __always_inline int find_place(struct context *context, struct packet *packet, struct place *place)
 {
-	u64 hash = tuple_hash(context->settings, packet);
-	u32 index = hash & (HANDSHAKE_BUCKETS - 1);
+	u32 index;
 
-	*fingerprint = hash >> 32;
-	return handshakes.lookup(&index);
+	if (!find_filter(context, packet, place))
+		return 0;
+	index = place->hash & (HANDSHAKE_BUCKETS - 1);
+	place->bucket = handshakes.lookup(&index);
+	return place->bucket != 0;
 }
 
-/* Read without the lock, so that ACKs of established connections write nothing that is shared. */
-static __always_inline int may_await_ack(struct handshake_bucket *bucket, u16 fingerprint)
+/* Choices without a branch: with seven slots each branch multiplies what the verifier has to walk. Below 2^63. */
+static __always_inline u64 lesser(u64 a, u64 b)
 {
-	int awaits = 0;
+	u64 a_is_less = (s64)(a - b) >> 63;
 
-#pragma unroll
-	for (int slot = 0; slot < BUCKET_SLOTS; slot++)
-		awaits |= bucket->fingerprint[slot] == fingerprint &&
-			  (bucket->cohort_phase[slot] & 0xf) == PHASE_ANSWERED;
-	return awaits;
+	return b ^ ((a ^ b) & a_is_less);
+}
+
+static __always_inline u64 is_equal(u64 a, u64 b)
+{
+	u64 difference = a ^ b;
+
+	barrier_var(difference);
+	return (difference - 1) >> 63;
+}
+
+static __always_inline u64 is_more(u64 a, u64 b)
+{
+	u64 difference = b - a;
+
+	barrier_var(difference);
+	return difference >> 63;
 }
 
 static __always_inline u8 slot_phase(struct handshake_bucket *bucket, int slot)
 {
 	return bucket->cohort_phase[slot] & 0xf;
+}
+
+/* The slots of that fingerprint in one of the phases, a bit each, from the first cache line alone. */
+static __always_inline u32 slots_in(struct handshake_bucket *bucket, u16 fingerprint, u32 phases)
+{
+	u32 slots = 0;
+
+#pragma unroll
+	for (int slot = 0; slot < BUCKET_SLOTS; slot++)
+		slots |= (is_equal(bucket->fingerprint[slot], fingerprint) & phases >> slot_phase(bucket, slot)) << slot;
+	return slots;
+}
+
+/* The number of the lowest bit set among the lowest eight, by a De Bruijn sequence. */
+static __always_inline u32 lowest_slot(u32 slots)
+{
+	return 0x34572610U >> (((slots & -slots) * 0x1d & 0xff) >> 5) * 4 & 7;
+}
+
+/* Under the lock. A slot that is taken over leaves its bit until then: that costs some ACK a look, no more. */
+static __always_inline void refresh_filter(struct place *place)
+{
+	u32 filter = 0;
+
+#pragma unroll
+	for (int slot = 0; slot < BUCKET_SLOTS; slot++)
+		filter |= (place->completable >> slot_phase(place->bucket, slot) & 1) << (place->bucket->fingerprint[slot] & 31);
+	*(volatile u32 *)place->filter = filter;
 }
 
 static __always_inline void set_phase(struct handshake_bucket *bucket, int slot, u8 phase)
@@ -78,14 +135,12 @@ static __always_inline u64 slot_epoch(u16 cohort_phase, u64 now_ns)
 	return epoch - age;
 }
 
-/* Finished slots go first, then the oldest. Free ones have the highest rank of all. Without a branch, for
- * with seven slots each one multiplies what the verifier has to walk.
- */
+/* Finished slots go first, then the oldest. Free ones have the highest rank of all. */
 static __always_inline u32 eviction_rank(struct handshake_bucket *bucket, int slot, u16 tick)
 {
-	u32 finished = 1 << PHASE_FREE | 1 << PHASE_COMPLETED | 1 << PHASE_ENDED;
+	u32 finished = IN(PHASE_FREE) | IN(PHASE_COMPLETED) | IN(PHASE_ENDED);
 	u32 phase = slot_phase(bucket, slot);
 	u32 age = (u16)(tick - bucket->last_syn_tick[slot]);
 
-	return age | (finished >> phase & 1) << 17 | (1 << PHASE_FREE >> phase & 1) << 18;
+	return age | (finished >> phase & 1) << 17 | (IN(PHASE_FREE) >> phase & 1) << 18;
 }

@@ -1,146 +1,270 @@
-/* Counts per source, behind a doorkeeper that keeps one-time addresses out of the table. */
+/* Counts per source and per prefix of sources: two tables of the same records. */
 
-/* bcc's LLVM has 64-bit atomics only. */
-#define DOORKEEPER_EPOCH_SHIFT 28 /* 0.27 s */
-#define ADMITTED_FREELY 64	  /* a CPU and doorkeeper epoch: quiet times know every source */
-#define TARGET_BITS 64
-#define ANNOUNCE_EVERY 16
+#define MEMBER_BITS 64
+#define NAME_EVERY 16
+#define SLICE_COUNT_BITS 20
+#define SLICE_COUNT_MASK ((1ULL << SLICE_COUNT_BITS) - 1)
+
+/* Found by the first attempt of a slice: the attempts of the youngest one before. */
+struct preceding {
+	u64 attempts;
+	u64 epoch;
+	u64 is_first;
+};
 
 /* IPv6 sources are prefixes: whoever holds a /64 has 2^64 addresses. */
 static __always_inline void source_key(struct settings *current, struct packet *packet, struct address *key)
 {
-	*key = packet->source;
-	if (packet->ipv6)
-		mask_address(key, current->ipv6_prefix_length);
-}
-
-static __always_inline u64 address_hash(struct settings *current, struct address *key)
-{
-	struct siphash s;
 	u64 words[2];
 
-	__builtin_memcpy(words, key, 16);
-	siphash_start(&s, current->secret);
-	siphash_word(&s, words[0]);
-	siphash_word(&s, words[1]);
-	return siphash_finish(&s, 16, 0);
+	__builtin_memcpy(words, &packet->source, 16);
+	if (packet->ipv6) {
+		words[0] &= current->source_mask[0];
+		words[1] &= current->source_mask[1];
+	}
+	__builtin_memcpy(key, words, 16);
 }
 
-/* Counts one SYN in the source's cell and returns how many the cell has in this epoch. */
-static __always_inline u32 knock(u64 hash, u32 epoch)
+static __always_inline void prefix_key(struct settings *current, struct packet *packet, struct address *key)
 {
-	u32 index = (hash >> 3) & (DOORKEEPER_LINES - 1);
-	struct doorkeeper_line *line = doorkeeper.lookup(&index);
-	u64 *word, old;
-	u32 counted;
+	u32 ipv4 = ipv4_of(&packet->source) & current->prefix_mask_ipv4;
+	u64 words[2];
 
-	if (!line)
-		return 0;
-	word = &line->words[hash & 7];
-	old = *(volatile u64 *)word;
-	counted = old >> 32 == epoch ? (u32)old + 1 : 1;
-	/* Losing this race to another CPU loses one count of one epoch. */
-	__sync_val_compare_and_swap(word, old, (u64)epoch << 32 | counted);
-	return counted;
+	map_ipv4(key, ipv4);
+	if (!packet->ipv6)
+		return;
+	__builtin_memcpy(words, &packet->source, 16);
+	words[0] &= current->prefix_mask_ipv6;
+	words[1] = 0;
+	__builtin_memcpy(key, words, 16);
 }
 
-/* The more strangers there are, the more often one must come back before it gets an entry. */
-static __always_inline int admitted(struct context *context, u64 hash)
+static __always_inline u64 *source_cell(u64 hash)
 {
-	u64 epoch = context->now_ns >> DOORKEEPER_EPOCH_SHIFT;
-	struct admission *admission;
+	u32 index = (hash / DOORKEEPER_CELLS) & ((1 << (SOURCE_CELL_BITS - 3)) - 1);
+	struct doorkeeper_line *line = source_doorkeeper.lookup(&index);
+
+	return line ? &line->cells[hash & (DOORKEEPER_CELLS - 1)] : 0;
+}
+
+static __always_inline u64 *prefix_cell(u64 hash)
+{
+	u32 index = (hash / DOORKEEPER_CELLS) & ((1 << (PREFIX_CELL_BITS - 3)) - 1);
+	struct doorkeeper_line *line = prefix_doorkeeper.lookup(&index);
+
+	return line ? &line->cells[hash & (DOORKEEPER_CELLS - 1)] : 0;
+}
+
+/* The source's entry, made if it is admitted. */
+static __always_inline struct source *find_source(struct context *context, struct address *key, u64 hash, u64 *cell)
+{
+	struct admission *admission = current_admission(context, ADMISSION_SOURCES);
+	struct source *source = 0, *blank;
 	u32 zero = 0;
 
-	admission = admissions.lookup(&zero);
 	if (!admission)
 		return 0;
-	if (admission->epoch != epoch) {
-		admission->epoch = epoch;
-		admission->strangers = 0;
-	}
-	admission->strangers++;
-	if (admission->strangers <= ADMITTED_FREELY)
-		return 1;
-	return knock(hash, epoch) >= 4 + (admission->strangers >> 15);
-}
-
-static __always_inline struct source *find_source(struct context *context, struct address *key, u64 hash)
-{
-	struct source *source = sources.lookup(key);
-	struct source *blank;
-	u32 zero = 0;
-
+	if (may_be_known(admission, cell, hash))
+		source = sources.lookup(key);
 	if (source)
 		return source;
-	blank = blank_source.lookup(&zero);
-	if (!blank)
-		return 0;
-	if (!admitted(context, hash)) {
+	if (!admit(admission, ADMISSION_SOURCES, SOURCE_CELL_BITS, cell, hash)) {
 		context->totals->sources_not_admitted++;
 		return 0;
 	}
+	blank = blank_source.lookup(&zero);
+	if (!blank)
+		return 0;
 	sources.insert(key, blank);
 	source = sources.lookup(key);
 	if (source)
 		__sync_val_compare_and_swap(&source->first_ns, 0, context->now_ns);
+	else
+		context->totals->sources_insert_failed++;
 	return source;
 }
 
-#define SLICE_COUNT_BITS 20
+/* Where a packet's prefix is looked for. */
+struct prefix_place {
+	struct address key;
+	u64 hash;
+	u64 *cell;
+};
 
-/* Starts the slice anew where it still holds an older epoch; whoever loses the race finds it done. */
-static __always_inline u64 *source_slice(struct source *source, u32 epoch)
+static __always_inline void locate_prefix(struct context *context, struct packet *packet, struct prefix_place *place)
 {
-	u64 *slice = &source->cohorts[epoch & (SOURCE_COHORTS - 1)];
-	u64 stamp = (u64)(epoch & 0xffffff) << (2 * SLICE_COUNT_BITS);
-	u64 old = *(volatile u64 *)slice;
-
-	if (old >> (2 * SLICE_COUNT_BITS) << (2 * SLICE_COUNT_BITS) != stamp)
-		__sync_val_compare_and_swap(slice, old, stamp);
-	return slice;
+	prefix_key(context->settings, packet, &place->key);
+	place->hash = address_hash(context->settings, &place->key, packet->ipv6);
+	place->cell = prefix_cell(place->hash);
 }
 
-/* Tells the daemon of a source with many unfinished attempts, at most once a slice. */
-static __always_inline void announce(struct context *context, struct source *source, struct address *key, u64 epoch)
+static __always_inline struct source *find_prefix(struct context *context, struct prefix_place *place)
 {
-	u64 before = *(volatile u64 *)&source->announced_epoch;
+	struct admission *admission = current_admission(context, ADMISSION_PREFIXES);
+	struct source *prefix = 0, *blank;
+	u32 zero = 0;
 
-	if (before == epoch || __sync_val_compare_and_swap(&source->announced_epoch, before, epoch) != before)
+	if (!admission || !place->cell)
+		return 0;
+	if (may_be_known(admission, place->cell, place->hash))
+		prefix = prefixes.lookup(&place->key);
+	if (prefix)
+		return prefix;
+	if (!admit(admission, ADMISSION_PREFIXES, PREFIX_CELL_BITS, place->cell, place->hash)) {
+		context->totals->prefixes_not_admitted++;
+		return 0;
+	}
+	blank = blank_source.lookup(&zero);
+	if (!blank)
+		return 0;
+	prefixes.insert(&place->key, blank);
+	prefix = prefixes.lookup(&place->key);
+	if (prefix)
+		__sync_val_compare_and_swap(&prefix->first_ns, 0, context->now_ns);
+	else
+		context->totals->sources_insert_failed++;
+	return prefix;
+}
+
+static __always_inline u64 slice_stamp(u64 epoch)
+{
+	return (epoch & 0xffffff) << (2 * SLICE_COUNT_BITS);
+}
+
+static __always_inline u64 *slice_at(struct source *source, u64 epoch)
+{
+	return &source->cohorts[epoch & (SOURCE_COHORTS - 1)];
+}
+
+/* Whether the slice at an epoch's place in the ring is that epoch's. */
+static __always_inline int is_slice_of(u64 word, u64 epoch)
+{
+	return !((word ^ slice_stamp(epoch)) >> (2 * SLICE_COUNT_BITS));
+}
+
+static __always_inline u64 slice_attempts(u64 word)
+{
+	return word >> SLICE_COUNT_BITS & SLICE_COUNT_MASK;
+}
+
+/* Adds to an earlier slice, if the ring still has it. */
+static __always_inline void add_to_slice(struct source *source, u64 epoch, u64 what)
+{
+	u64 *slice = slice_at(source, epoch);
+
+	if (what && is_slice_of(*(volatile u64 *)slice, epoch))
+		__sync_fetch_and_add(slice, what);
+}
+
+/* Lets the present slice begin, in the place of one that has left the ring; that one's attempts go to the sum of all
+ * that have. Whoever loses the race finds it done. Returns the attempts of the youngest slice before.
+ */
+static __always_inline struct preceding begin_slice(struct source *source, u64 epoch, u64 old)
+{
+	struct preceding before = {.epoch = *(volatile u64 *)&source->latest_epoch};
+	u64 word = *(volatile u64 *)slice_at(source, before.epoch);
+
+	if (__sync_val_compare_and_swap(slice_at(source, epoch), old, slice_stamp(epoch)) != old)
+		return before;
+	before.is_first = 1;
+	if (slice_attempts(old))
+		__sync_fetch_and_add(&source->counts.attempts, slice_attempts(old));
+	*(volatile u64 *)&source->latest_epoch = epoch;
+	if (is_slice_of(word, before.epoch))
+		before.attempts = slice_attempts(word);
+	*(volatile u64 *)&source->base += before.attempts;
+	return before;
+}
+
+/* Counts an attempt of the present, by one atomic addition. */
+static __always_inline u64 count_attempt(struct context *context, struct source *source, struct preceding *before)
+{
+	u64 epoch = context->now_ns >> SOURCE_COHORT_SHIFT;
+	s64 silent_ns = context->now_ns - *(volatile u64 *)&source->last_ns;
+	u64 *slice = slice_at(source, epoch);
+	u64 old = *(volatile u64 *)slice;
+
+	if (!is_slice_of(old, epoch))
+		*before = begin_slice(source, epoch, old);
+	/* A source that was silent for a whole ring starts over. Another CPU's stamp may be a little ahead. */
+	if (silent_ns > (s64)SOURCE_COHORTS << SOURCE_COHORT_SHIFT) {
+		*(volatile u64 *)&source->base = *(volatile u64 *)&source->counts.completed;
+		*(volatile u64 *)&source->named = 0;
+	}
+	*(volatile u64 *)&source->last_ns = context->now_ns;
+	return slice_attempts(__sync_fetch_and_add(slice, 1ULL << SLICE_COUNT_BITS)) + 1;
+}
+
+/* Whether the daemon should hear of it: sixteen more attempts are unfinished than when it last did, which was in
+ * another slice.
+ */
+static __always_inline int worth_naming(struct source *source, u64 attempts, u32 epoch)
+{
+	s64 unfinished = *(volatile u64 *)&source->base + attempts - *(volatile u64 *)&source->counts.completed;
+	u64 named = *(volatile u64 *)&source->named;
+	u32 level = named, named_epoch = named >> 32;
+
+	unfinished = unfinished < 0 ? 0 : unfinished;
+	if (unfinished < level)
+		*(volatile u64 *)&source->named = (u64)named_epoch << 32 | (u32)unfinished;
+	if (unfinished - level < NAME_EVERY || named_epoch == epoch)
+		return 0;
+	*(volatile u64 *)&source->named = (u64)epoch << 32 | (u32)unfinished;
+	return 1;
+}
+
+static __always_inline void add_member(struct source *source, u64 hash)
+{
+	u64 member = 1ULL << (hash & (MEMBER_BITS - 1));
+
+	if (!(*(volatile u64 *)&source->members & member))
+		__sync_fetch_and_or(&source->members, member);
+}
+
+/* Tells a prefix of an attempt, and of those of a source's earlier slice that it has not heard of. */
+static __always_inline void tell_prefix(struct context *context, struct prefix_place *place, u64 source_hash,
+					struct preceding *untold)
+{
+	struct source *prefix = find_prefix(context, place);
+	struct preceding before = {};
+	u64 attempts;
+
+	if (!prefix)
 		return;
-	if (candidates.push(key, 0))
+	attempts = count_attempt(context, prefix, &before);
+	if (untold->attempts) {
+		add_to_slice(prefix, untold->epoch, untold->attempts << SLICE_COUNT_BITS);
+		*(volatile u64 *)&prefix->base += untold->attempts;
+	}
+	add_member(prefix, source_hash);
+	if (worth_naming(prefix, attempts, context->now_ns >> SOURCE_COHORT_SHIFT) &&
+	    prefix_candidates.push(&place->key, 0))
 		context->totals->candidates_lost++;
 }
 
-static __always_inline void source_attempt(struct context *context, struct source *source, struct address *key,
-					   u64 target)
+/* Counts an attempt of a source that has an entry. Returns whether its prefix must be told now, and of how many
+ * earlier ones: of the first in a slice it has heard.
+ */
+static __always_inline int count_in_source(struct context *context, struct source *source, struct address *key,
+					   u64 target_hash, struct preceding *untold)
 {
-	u32 epoch = context->now_ns >> SOURCE_COHORT_SHIFT;
-	u64 last_ns = *(volatile u64 *)&source->last_ns;
-	u64 *slice = source_slice(source, epoch);
+	u64 attempts = count_attempt(context, source, untold);
 
-	/* A source that was silent for a whole ring starts over. Another CPU's stamp may be a little ahead. */
-	if ((s64)(context->now_ns - last_ns) > (s64)SOURCE_COHORTS << SOURCE_COHORT_SHIFT)
-		*(volatile u64 *)&source->unfinished = 0;
-	*(volatile u64 *)&source->last_ns = context->now_ns;
-	__sync_fetch_and_add(&source->counts.attempts, 1);
-	__sync_fetch_and_add(slice, 1ULL << SLICE_COUNT_BITS);
-	if (!(*(volatile u64 *)&source->targets & target))
-		__sync_fetch_and_or(&source->targets, target);
-	if (__sync_fetch_and_add(&source->unfinished, 1) % ANNOUNCE_EVERY == ANNOUNCE_EVERY - 1)
-		announce(context, source, key, epoch);
+	add_member(source, target_hash);
+	if (untold->attempts)
+		untold->attempts--;
+	if (worth_naming(source, attempts, context->now_ns >> SOURCE_COHORT_SHIFT) && candidates.push(key, 0))
+		context->totals->candidates_lost++;
+	return untold->is_first;
 }
 
 static __always_inline void source_completion(struct source *source, u64 now_ns, u64 listener_epoch)
 {
 	/* 64 bits, for the listener's epoch in 32 would begin again after 2.28 years of uptime. */
 	u64 epoch = listener_epoch >> (SOURCE_COHORT_SHIFT - LISTENER_COHORT_SHIFT);
-	u64 current_epoch = now_ns >> SOURCE_COHORT_SHIFT;
-	u64 *slice = &source->cohorts[epoch & (SOURCE_COHORTS - 1)];
+	u64 age = (now_ns >> SOURCE_COHORT_SHIFT) - epoch;
 
 	__sync_fetch_and_add(&source->counts.completed, 1);
-	if (*(volatile u64 *)&source->unfinished)
-		__sync_fetch_and_add(&source->unfinished, -1);
-	if (current_epoch - epoch < SOURCE_COHORTS &&
-	    *(volatile u64 *)slice >> (2 * SLICE_COUNT_BITS) == (epoch & 0xffffff))
-		__sync_fetch_and_add(slice, 1);
+	if (age < SOURCE_COHORTS)
+		add_to_slice(source, epoch, 1);
 }

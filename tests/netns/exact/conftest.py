@@ -9,7 +9,7 @@ import pytest
 
 from bench.net.layout import Role
 from bench.net.namespaces import Topology
-from synguard.probe.probe import Probe
+from synguard.probe.probe import Groups, Probe, Sizes
 
 from .stage import Ground, Stage
 
@@ -17,7 +17,7 @@ from .stage import Ground, Stage
 @pytest.fixture(scope="session")
 def probe() -> Iterator[Probe]:
     """Load the probe once; every ground attaches the same programs."""
-    loaded = Probe.load(max_sources=8192, max_listeners=512, max_blocks=4096, ipv6_prefix_length=64)
+    loaded = Probe.load(Sizes(), Groups())
     yield loaded
     loaded.close()
 

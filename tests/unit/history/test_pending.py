@@ -6,8 +6,9 @@ from ipaddress import ip_network
 
 import pytest
 
+from synguard.block import Block
 from synguard.history.pending import Pending
-from synguard.model import Alert, AlertState, Block
+from synguard.model import Alert, AlertState
 from tests.unit.history.helpers import MakeAlert
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from synguard.block import Block
 from synguard.history.query import AlertFilter, find_alerts, get_alert
 from synguard.history.store import HistoryStore
-from synguard.model import AlertState, Block, ClosedBecause, TopSource
+from synguard.model import AlertState, ClosedBecause, TopSource
 from tests.unit.history.helpers import STARTED_AT_S, Events, MakeAlert, OpenStore, Until, names
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from synguard.block import Block
 from synguard.history.query import DamagedHistoryError, find_alerts, get_alert
-from synguard.model import AlertState, Block
+from synguard.model import AlertState
 from tests.unit.history.helpers import Events, MakeAlert, OpenStore, Until, names
 
 

@@ -28,11 +28,14 @@ int main(void)
     puts("[total counters]"); TOTAL_COUNTERS(NAME)
     puts("[numbers]");
     SIZE(address) SIZE(listener_key) SIZE(block_key) SIZE(block) SIZE(totals) SIZE(settings)
-    SIZE(source) AT(source, last_ns) AT(source, targets) AT(source, cohorts)
+    SIZE(source) AT(source, last_ns) AT(source, members) AT(source, cohorts)
     SIZE(listener) AT(listener, last_ns) AT(listener, bare_attempts) AT(listener, handshake_time)
-    AT(listener, sketch_epoch) AT(listener, sketch) AT(listener, cohorts)
+    AT(listener, syn_ttl) AT(listener, completed_ttl) AT(listener, sketch_epoch)
+    AT(listener, sketch) AT(listener, cohorts)
+    SIZE(interface_packets) SIZE(flow) SIZE(flows) AT(flows, shown)
     VALUE(LISTENER_COHORT_SHIFT) VALUE(LISTENER_COHORTS) VALUE(SOURCE_COHORT_SHIFT) VALUE(SOURCE_COHORTS)
     VALUE(HANDSHAKE_TIME_BINS) VALUE(SKETCH_EPOCH_SHIFT) VALUE(BLOCK_LENGTHS_MAX)
+    VALUE(TTL_BINS) VALUE(SKETCH_REGISTERS) VALUE(INTERFACE_SLOTS) VALUE(FLOW_CELLS) VALUE(FLOW_SHOWN_CELLS)
     return 0;
 }
 """
@@ -71,15 +74,21 @@ def test_sizes_and_offsets_agree(witness: dict[str, list[str]]) -> None:
         "settings": layout.SETTINGS.size,
         "source": layout.SOURCE_BYTES,
         "source.last_ns": layout.SOURCE_LAST_NS,
-        "source.targets": layout.SOURCE_TARGETS,
+        "source.members": layout.SOURCE_MEMBERS,
         "source.cohorts": layout.SOURCE_COHORT_WORDS,
         "listener": layout.LISTENER_BYTES,
         "listener.last_ns": layout.LISTENER_LAST_NS,
         "listener.bare_attempts": layout.LISTENER_BARE_ATTEMPTS,
         "listener.handshake_time": layout.LISTENER_HANDSHAKE_TIME,
+        "listener.syn_ttl": layout.LISTENER_SYN_TTL,
+        "listener.completed_ttl": layout.LISTENER_COMPLETED_TTL,
         "listener.sketch_epoch": layout.LISTENER_SKETCH_EPOCH,
         "listener.sketch": layout.LISTENER_SKETCH,
         "listener.cohorts": layout.LISTENER_COHORT_RECORDS,
+        "interface_packets": layout.INTERFACE_PACKETS.size,
+        "flow": layout.FLOW.size,
+        "flows": layout.FLOWS_BYTES,
+        "flows.shown": layout.FLOWS_SHOWN,
         "LISTENER_COHORT_SHIFT": layout.LISTENER_COHORT_SHIFT,
         "LISTENER_COHORTS": layout.LISTENER_COHORTS,
         "SOURCE_COHORT_SHIFT": layout.SOURCE_COHORT_SHIFT,
@@ -87,6 +96,11 @@ def test_sizes_and_offsets_agree(witness: dict[str, list[str]]) -> None:
         "HANDSHAKE_TIME_BINS": layout.HANDSHAKE_TIME_BINS,
         "SKETCH_EPOCH_SHIFT": layout.SKETCH_EPOCH_SHIFT,
         "BLOCK_LENGTHS_MAX": layout.BLOCK_LENGTHS_MAX,
+        "TTL_BINS": layout.TTL_BINS,
+        "SKETCH_REGISTERS": layout.SKETCH_REGISTERS,
+        "INTERFACE_SLOTS": layout.INTERFACE_SLOTS,
+        "FLOW_CELLS": layout.FLOW_CELLS,
+        "FLOW_SHOWN_CELLS": layout.FLOW_SHOWN_CELLS,
     }
     assert dict(line.rsplit(" ", 1) for line in witness["numbers"]) == {
         name: str(value) for name, value in mirrored.items()

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import structlog
 
+from synguard.block import Block
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.model import (
     Alert,
     AlertClass,
     AlertKind,
     AlertState,
-    Block,
     Listener,
     Network,
     RespondMode,
