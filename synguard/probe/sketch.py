@@ -45,10 +45,10 @@ def read_sample(banks: Sequence[Iterable[int]]) -> Sample:
     Each register keeps the smallest hash of those that lead to it. Among ``n`` distinct sources over ``m``
     registers the smallest is exponential with mean ``m / n``, so ``m (m - 1) / sum`` estimates ``n`` without
     bias, with a standard error of ``1 / sqrt(m - 2)``: 6.3 % for 256 (Giroire, "Order statistics and
-    estimating cardinalities of massive data sets", 2009). Small counts use linear counting of the empty registers
-    (Whang, Vander-Zanden, Taylor, 1990). The sources in the registers are a uniform sample without regard to
-    how often each came, so the share of them that came once is that of all, with a standard error of at most
-    ``0.5 / sqrt(m)``: 3.1 %.
+    estimating cardinalities of massive data sets", 2009). Small counts use linear counting of the empty
+    registers (Whang, Vander-Zanden, Taylor, 1990). The sources in the registers are a uniform sample without
+    regard to how often each came, so the share of them that came once is that of all, with a standard error
+    of at most ``0.5 / sqrt(m)``: 3.1 %.
 
     No banks: nobody.
     """
