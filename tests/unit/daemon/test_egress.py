@@ -120,6 +120,25 @@ def test_a_server_of_large_files_is_looked_into_once() -> None:
     assert stage.egress.flows is not None
 
 
+def test_less_than_what_is_usual_here_calls_for_a_look_again() -> None:
+    """Where large files leave, a tenth of that is odd, though there is more of it than nothing."""
+    stage = Stage().run(30, FILES).run(5, Line(acks=10_000, segments=40, live=50, shown=4))
+    assert len(stage.times("one way")) == 1
+
+
+def test_what_is_usual_is_learned_anew_once_traffic_goes_both_ways() -> None:
+    """A host that once sent large files is looked into like any other after that."""
+    stage = Stage().run(30, FILES).run(10, BOTH_WAYS).run(5, Line(acks=1000, segments=50, live=200, shown=10))
+    assert len(stage.times("one way")) == 1
+
+
+def test_a_look_that_ends_as_everything_stops_leaving_is_not_the_last_one() -> None:
+    """Flows that showed until a moment ago do not make it usual that nothing leaves."""
+    stage = Stage().run(1, FILES).run(1.7, Line(acks=10_000, live=50, shown=50)).run(5, HIDDEN)
+    assert 2500 <= stage.times("stop")[0] <= 2700
+    assert len(stage.times("one way")) == 1
+
+
 def test_flows_are_collected_only_for_as_long_as_it_takes() -> None:
     """Each look is stopped two and a half seconds after it began."""
     stage = Stage().run(3, BOTH_WAYS).run(10, FILES).run(10, STORM).run(20, HIDDEN)
@@ -142,6 +161,7 @@ def test_hidden_egress_stays_so_while_it_is_quiet() -> None:
     stage = Stage().run(10, HIDDEN).run(600, Line()).run(60, Line(acks=100, segments=10, live=30, shown=5))
     assert len(stage.times("both ways")) == 1
     assert stage.times("one way")
+    assert [ms for ms in stage.times("look") if 12_000 < ms < 610_000] == []
     looks = [ms for ms in stage.times("look") if ms > 610_000]
     assert 5 <= len(looks) <= 9
 

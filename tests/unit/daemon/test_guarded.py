@@ -114,6 +114,26 @@ def test_one_failure_to_attach_is_no_trouble_and_two_are() -> None:
     assert one.trouble.until_ns is not None
 
 
+def test_failures_count_only_in_a_row() -> None:
+    """What could be attached in between has not failed twice."""
+    one = guarded(None)
+    for _ in range(2):
+        one.fail("net0: busy")
+        assert not one.in_trouble
+        one.mend(NATIVE)
+
+
+def test_a_better_place_is_no_second_mending() -> None:
+    """That the probe returns from tc to XDP changes nothing of the trouble before it."""
+    one = guarded()
+    one.lose_to(found("xdp", other_xdp="theirs, id 5"))
+    one.mend(OBSERVING)
+    over = one.trouble
+    one.mend(NATIVE)
+    assert one.trouble == over
+    assert not one.displaced
+
+
 def test_a_failure_is_told_in_the_trouble_that_goes_on() -> None:
     """The reason why the probe cannot be put back is the latest one."""
     one = guarded()
