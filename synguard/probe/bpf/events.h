@@ -42,10 +42,12 @@ static __always_inline void book_source(struct context *context, struct packet *
 static __always_inline void count_syn(struct context *context, struct packet *packet, u32 is_dropped)
 {
 	struct handshake handshake = {};
-	struct attempt attempt = {};
-	struct place place = {};
 	u32 verdict = SYN_NEW;
+	struct attempt attempt;
 	u64 source_hash, *cell;
+	struct place place;
+
+	place.bucket = 0;
 
 	source_key(context->settings, packet, &attempt.source_key);
 	source_hash = address_hash(context->settings, &attempt.source_key, packet->ipv6);
