@@ -92,6 +92,10 @@ class ProbeSettings(Section, frozen=True, kw_only=True):
         Literal["auto", "native", "generic", "tc"],
         about("How to attach on ingress. auto: native, else generic, else tc, which only observes."),
     ] = "auto"
+    visibility: Annotated[
+        Literal["auto", "both", "ingress"],
+        about("auto: both ways, else ingress with an alert. both: never less. ingress: one way by design."),
+    ] = "auto"
     ipv6_prefix: Annotated[
         int, about("IPv6 addresses that share a prefix of this length are one source.", "bits", ge=16, le=128)
     ] = 64

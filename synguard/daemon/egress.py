@@ -92,6 +92,11 @@ class Egress:
         """Whether it is being looked into, for the first time in a while, why no SYN is answered."""
         return self._looking_since_ns is not None and self._doubts and not self._answers_seen
 
+    @property
+    def one_way(self) -> bool:
+        """Whether the probe makes do with one direction."""
+        return self.visibility == "ingress" or (self._hidden and self.visibility == "auto")
+
     def look(self, now_ns: int, totals: Mapping[str, int]) -> None:
         """Take the probe's totals of a moment, and begin or end a look at flows where that is due."""
         if self.visibility == "ingress":
@@ -151,13 +156,12 @@ class Egress:
         if hidden == self._hidden:
             return
         self._hidden = hidden
-        falls_back = self.visibility == "auto"
-        if falls_back:
+        if self.visibility == "auto":
             self._set_one_way(hidden)
         tell = self._log.warning if hidden else self._log.info
         tell(
             "egress.hidden" if hidden else "egress.shown",
             live_flows=found.live,
             shown_on_egress=found.shown_on_egress,
-            one_way=hidden and falls_back,
+            one_way=self.one_way,
         )

@@ -13,13 +13,13 @@ from synguard.daemon.guarded import GONE, GuardedInterface
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe import attach, interfaces, presence
 from synguard.probe.claim import claim_interface
+from synguard.probe.layout import INTERFACE_SLOTS
 from synguard.probe.presence import Presence
 from synguard.probe.probe import Probe
 from synguard.sight import BlindCause, InterfaceReading
 
-#: Counts the packets that the probe saw on each interface, in and out, by index modulo 64.
+#: Counts the packets that the probe saw, in and out, by interface index modulo ``INTERFACE_SLOTS``.
 CountPackets = Callable[[], Mapping[int, tuple[int, int]]]
-_COUNTED_INDICES = 64
 
 
 class Guard:
@@ -148,7 +148,7 @@ class Guard:
             self._try_attach(guarded, probe)
         elif guarded.displaced and present.other_xdp is None and self._xdp_mode != "tc":
             self._try_attach(guarded, probe)
-        ingress_packets, _ = probed.get(index % _COUNTED_INDICES, (None, None))
+        ingress_packets, _ = probed.get(index % INTERFACE_SLOTS, (None, None))
         return guarded.reading(present, ingress_packets)
 
     def _try_attach(self, guarded: GuardedInterface, probe: Probe) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
@@ -16,11 +15,6 @@ from synguard.probe.compiler import LoadedObject, ProgramType, load_object
 from synguard.probe.detaching import detach_others
 from synguard.probe.pins import BrokenPinsError, PinError, PinFolder, open_set
 from synguard.probe.version import ProbeVersion
-
-#: Settings that change neither what the probe's maps hold nor how large they are.
-_NOT_IN_THE_KERNEL = frozenset(
-    {"interfaces", "xdp_mode", "poll_interval_ms", "keep_attached", "pin_directory"}
-)
 
 
 class Keeper:
@@ -74,7 +68,7 @@ class Keeper:
 
         Raises as :func:`synguard.probe.compiler.load_object` does.
         """
-        self._version = ProbeVersion.of(source, {**self._parameters(), **defines})
+        self._version = ProbeVersion.of(source, defines)
         sizes = {name.removeprefix("MAX_").lower(): entries for name, entries in defines.items()}
         for version, path in self._candidates():
             found = self._open_set(path, programs, sizes)
@@ -88,13 +82,6 @@ class Keeper:
                 os.close(fd)
             return load_object(source, programs, defines, found.maps)
         return load_object(source, programs, defines)
-
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            name: getattr(self._settings, name)
-            for name in self._settings.__struct_fields__
-            if name not in _NOT_IN_THE_KERNEL
-        }
 
     def _candidates(self) -> list[tuple[ProbeVersion, Path]]:
         """Return the sets of pins with our layout: our own version first, then the newest."""

@@ -137,7 +137,7 @@ def _guard(
             Detector(_thresholds(settings), history.next_alert_id()),
             history,
             responder,
-            poll_interval_s=settings.probe.poll_interval_ms / 1000,
+            settings=settings.probe,
             log=log,
         )
         handlers = Handlers(settings, watch, responder, history, log_lines)

@@ -10,7 +10,9 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from synguard.config.settings import ProbeSettings
 from synguard.daemon.control import ControlServer
+from synguard.daemon.egress import Egress
 from synguard.daemon.guard import Guard
 from synguard.daemon.lookout import Lookout
 from synguard.daemon.stopping import StopRequest
@@ -54,19 +56,20 @@ class Watch:
         history: HistoryStore,
         responder: Responder,
         *,
-        poll_interval_s: float,
+        settings: ProbeSettings,
         log: FilteringBoundLogger,
     ) -> None:
         self.reader = ProbeReader(probe)
         self.guard = guard
-        self._lookout = Lookout(guard, self.reader)
+        egress = Egress(settings.visibility, probe.watch_flows, self.reader.flows, probe.set_one_way, log)
+        self._lookout = Lookout(guard, self.reader, egress)
         self.detector = detector
         self.started_at_s = time.time()
         self.snapshot: Snapshot | None = None
         self._probe = probe
         self._history = history
         self._responder = responder
-        self._poll_interval_s = poll_interval_s
+        self._poll_interval_s = settings.poll_interval_ms / 1000
         self._log = log
         self._stop = asyncio.Event()
         self._decided: dict[int, tuple[Alert, Decision]] = {}
@@ -125,7 +128,7 @@ class Watch:
 
     async def _look(self) -> None:
         await asyncio.to_thread(self.guard.look, self._probe)
-        await asyncio.to_thread(self.guard.verify, self._probe, dict)
+        await asyncio.to_thread(self.guard.verify, self._probe, self.reader.interface_packets)
         self._responder.tidy()
 
     async def _poll(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from synguard.daemon.guarded import GONE, GuardedInterface
 from synguard.daemon.lookout import Lookout
 from synguard.model import Snapshot
+from synguard.probe import layout
 from synguard.probe.attach import Attachment
 from synguard.probe.interfaces import Interface
 from synguard.probe.presence import Presence
@@ -178,9 +179,11 @@ def test_reads_are_late_by_what_they_take_beyond_their_pause() -> None:
     """The first read is never late; a later one by its distance, less the pause that was meant."""
     guard: Any = SimpleNamespace(readings=tuple)
     reader: Any = SimpleNamespace(losses=SimpleNamespace(late_reads=3))
-    lookout = Lookout(guard, reader)
+    egress: Any = SimpleNamespace(look=lambda *_: None, flows=None, in_doubt=False, one_way=True)
+    totals = dict.fromkeys(layout.FAILED_UPDATES, 5)
+    lookout = Lookout(guard, reader, egress)
     late_s = [
-        lookout.complete(Snapshot(round(at_s * 1e9), 0.0, 1, 1), pause_s).sight.read_late_s
+        lookout.complete(Snapshot(round(at_s * 1e9), 0.0, 1, 1, totals=totals), pause_s).sight.read_late_s
         for at_s, pause_s in ((50.0, 0.0), (50.1, 0.1), (52.6, 0.1), (52.65, 0.1))
     ]
     assert late_s == pytest.approx([0.0, 0.0, 2.4, 0.0], abs=1e-6)

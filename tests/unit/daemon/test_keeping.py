@@ -1,4 +1,4 @@
-"""What a change of settings means for a probe that is pinned."""
+"""Keeping a probe where that is not possible."""
 
 from __future__ import annotations
 
@@ -10,28 +10,6 @@ from structlog.testing import capture_logs
 
 from synguard.config.settings import ProbeSettings
 from synguard.daemon.keeping import Keeper
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "matters"),
-    [
-        ("ipv6_prefix", 56, True),
-        ("max_sources", 64, True),
-        ("interfaces", ("eth1",), False),
-        ("poll_interval_ms", 100, False),
-        ("keep_attached", True, False),
-        ("xdp_mode", "generic", False),
-    ],
-)
-def test_settings_that_change_what_maps_hold_change_the_layout(
-    tmp_path: Path, setting: str, value: object, matters: bool
-) -> None:
-    """A source of another prefix length is another source; how often it is read changes nothing."""
-    directory = str(tmp_path / "synguard")
-    before = ProbeSettings(pin_directory=directory)
-    after = ProbeSettings(**{"pin_directory": directory, setting: value})  # type: ignore[arg-type]
-    log = structlog.get_logger()
-    assert (Keeper(before, log)._parameters() != Keeper(after, log)._parameters()) is matters
 
 
 @pytest.mark.parametrize("keep", [True, False])

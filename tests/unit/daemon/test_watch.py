@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
+from synguard.config.settings import ProbeSettings
 from synguard.daemon.watch import Watch
 from synguard.model import (
     Alert,
@@ -58,8 +59,9 @@ class Stage:
         rules = Rules(RespondMode.ENFORCE, "always", 600.0, 10)
         responder = SimpleNamespace(rules=rules, consider=self._consider)
         history = SimpleNamespace(save=self.saved.append)
-        parts: list[Any] = [None, None, detector, history, responder]
-        self.watch = Watch(*parts, poll_interval_s=0.05, log=structlog.get_logger())
+        probe = SimpleNamespace(watch_flows=None, set_one_way=lambda _one_way: None)
+        parts: list[Any] = [probe, None, detector, history, responder]
+        self.watch = Watch(*parts, settings=ProbeSettings(), log=structlog.get_logger())
 
     async def _consider(self, alert: Alert, _wall_s: float) -> Decision:
         self.considered.append(alert)

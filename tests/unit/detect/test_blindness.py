@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from synguard.detect import Detector, Thresholds
+from synguard.detect import Detector, Thresholds, blind_words
 from synguard.history.records import alert_from_json, alert_to_json
 from synguard.model import (
     AlertClosed,
@@ -16,6 +16,7 @@ from synguard.model import (
     ClosedBecause,
     Severity,
 )
+from synguard.probe import layout
 from synguard.sight import BlindCause, FlowReading, Sight
 from tests.unit.detect.gaze import Gaze, at, evidence, told, trouble, with_trouble
 from tests.unit.detect.simulation import BOOT_WALL_S, World, crowd, flood
@@ -185,6 +186,11 @@ def test_single_failures_are_no_blindness() -> None:
 def test_failures_of_an_earlier_daemon_are_not_ours() -> None:
     """Counters that stand high when the first snapshot comes tell of nothing new."""
     assert Gaze().run(30_000, Sight(failed_updates={"listeners_full": 5_000_000})).actions == []
+
+
+def test_every_failing_update_has_words() -> None:
+    """The probe's counters of failed updates are the ones that the alert can explain."""
+    assert set(blind_words.FAILED_UPDATES) == set(layout.FAILED_UPDATES)
 
 
 def test_a_read_that_came_too_late_is_told_of_once_it_comes() -> None:
