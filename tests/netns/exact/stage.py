@@ -125,10 +125,11 @@ class Stage:
         stage.begin_anew()
         return stage
 
-    def begin_anew(self) -> None:
-        """Count from zero, whatever came before."""
+    def begin_anew(self, *, forgets: bool = True) -> None:
+        """Count totals from zero, and listeners and sources too unless these are to go on as they are."""
         self.let_pass()
-        self.ground.forget()
+        if forgets:
+            self.ground.forget()
         self._totals = self.ground.reader.totals()
         self._kernel = tcp_counters(self.topology.server)
 

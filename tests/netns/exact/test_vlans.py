@@ -61,7 +61,7 @@ def join_vlan(endpoint: Endpoint, tagging: LoadedObject, tags: str) -> None:
 
 
 def write_tags_into_frames(topology: Topology) -> None:
-    """Take the offload from the last interface before the guarded, which else hands an outer tag over apart."""
+    """Take the offload from the interface before the guarded, which else hands the outer tag over apart."""
     request = struct.pack("=II", ETHTOOL_SFLAGS, 0)
     call_in(topology.switch, lambda: ethtool._ask(topology.guarded.port, request))
 
