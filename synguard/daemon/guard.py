@@ -13,9 +13,9 @@ from synguard.daemon.guarded import GONE, GuardedInterface
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe import attach, interfaces, presence
 from synguard.probe.claim import claim_interface
-from synguard.probe.layout import INTERFACE_SLOTS
 from synguard.probe.presence import Presence
 from synguard.probe.probe import Probe
+from synguard.probe.sight_layout import INTERFACE_SLOTS
 from synguard.sight import BlindCause, InterfaceReading
 
 #: Counts the packets that the probe saw, in and out, by interface index modulo ``INTERFACE_SLOTS``.

@@ -21,9 +21,6 @@ TTL_BINS = 32
 SKETCH_REGISTERS = 256
 SKETCH_EPOCH_SHIFT = 30
 BLOCK_LENGTHS_MAX = 8
-INTERFACE_SLOTS = 64
-FLOW_CELLS = 256
-FLOW_SHOWN_CELLS = 4096
 
 HANDSHAKE_COUNTERS = (
     "attempts",
@@ -80,8 +77,6 @@ BLOCK = struct.Struct("=QQ")
 #: Where among the settings the number of prefix lengths of blocks comes, and then they.
 SETTINGS_BLOCK_LENGTHS = 9
 SETTINGS = struct.Struct(f"=QQQ8s8s8s4sIII{BLOCK_LENGTHS_MAX}I")
-INTERFACE_PACKETS = struct.Struct("=QQ")
-FLOW = struct.Struct("=IIII")
 TOTALS = struct.Struct(f"={len(TOTAL_COUNTERS)}Q")
 
 #: Sizes in bytes, and offsets of the fields that are read one by one.
@@ -98,8 +93,6 @@ LISTENER_COMPLETED_TTL = 464
 LISTENER_SKETCH_EPOCH = 720
 LISTENER_SKETCH = 728
 LISTENER_COHORT_RECORDS = 1752
-FLOWS_BYTES = 8192
-FLOWS_SHOWN = 4096
 
 _COUNTS = struct.Struct(f"={len(HANDSHAKE_COUNTERS)}Q")
 _SLICE_COUNT_BITS = 20
@@ -116,7 +109,7 @@ def _require(what: str, raw: bytes | memoryview, size_bytes: int) -> None:
         raise ValueError(f"{what}: {len(raw)} bytes from the kernel, and {size_bytes} in this layout")
 
 
-def _require_copies(what: str, raw: bytes | memoryview, size_bytes: int) -> None:
+def require_copies(what: str, raw: bytes | memoryview, size_bytes: int) -> None:
     """Refuse what is not one record or more, a copy for each CPU."""
     if not raw or len(raw) % size_bytes:
         raise ValueError(
@@ -172,14 +165,15 @@ def decode_listener_key(raw: bytes) -> Listener:
     return Listener(decode_address(address), int.from_bytes(port, "big"))
 
 
-def _add(copies: Iterable[Iterable[int]]) -> list[int]:
+def add_copies(copies: Iterable[Iterable[int]]) -> list[int]:
+    """Return the sums, place by place, over the CPUs' copies of a row of numbers."""
     return [sum(values) for values in zip(*copies, strict=True)]
 
 
 def decode_totals(raw: bytes) -> dict[str, int]:
     """Return every total counter by name, summed over the CPUs' copies in ``raw``."""
-    _require_copies("totals", raw, TOTALS.size)
-    return dict(zip(TOTAL_COUNTERS, _add(TOTALS.iter_unpack(raw)), strict=True))
+    require_copies("totals", raw, TOTALS.size)
+    return dict(zip(TOTAL_COUNTERS, add_copies(TOTALS.iter_unpack(raw)), strict=True))
 
 
 def decode_source(raw: bytes, source: Network, now_ns: int) -> SourceReading:
@@ -224,16 +218,16 @@ def source_last_ns(raw: bytes) -> int:
 
 def listener_last_ns(raw: memoryview) -> int:
     """Return when the listener's last attempt came on any CPU, by the monotonic clock."""
-    _require_copies("listener", raw, LISTENER_BYTES)
+    require_copies("listener", raw, LISTENER_BYTES)
     offsets = range(LISTENER_LAST_NS, len(raw), LISTENER_BYTES)
     return max(int(struct.unpack_from("=Q", raw, offset)[0]) for offset in offsets)
 
 
 def decode_listener(raw: memoryview, listener: Listener, now_ns: int) -> ListenerReading:
     """Return a listener's reading, summed over the CPUs' copies in ``raw``."""
-    _require_copies("listener", raw, LISTENER_BYTES)
+    require_copies("listener", raw, LISTENER_BYTES)
     copies = [raw[start : start + LISTENER_BYTES] for start in range(0, len(raw), LISTENER_BYTES)]
-    words = _add(copy[:LISTENER_SKETCH_EPOCH].cast("Q") for copy in copies)
+    words = add_copies(copy[:LISTENER_SKETCH_EPOCH].cast("Q") for copy in copies)
     sample = _sampled_sources(copies, now_ns >> SKETCH_EPOCH_SHIFT)
     return ListenerReading(
         listener,
@@ -276,24 +270,3 @@ def _sampled_sources(copies: list[memoryview], now_epoch: int) -> sketch.Sample:
                 start = LISTENER_SKETCH + bank * bank_bytes
                 banks.append(copy[start : start + bank_bytes].cast("H"))
     return sketch.read_sample(banks)
-
-
-def decode_interface_packets(raw: bytes) -> tuple[int, int]:
-    """Return (ingress, egress) packets of an interface, summed over the CPUs' copies in ``raw``."""
-    _require_copies("interface_packets", raw, INTERFACE_PACKETS.size)
-    ingress, egress = _add(INTERFACE_PACKETS.iter_unpack(raw))
-    return ingress, egress
-
-
-def decode_flows(raw: bytes, advances: int) -> tuple[int, int]:
-    """Return how many flows went on at least ``advances`` times, and how many of those egress showed."""
-    _require_copies("flows", raw, FLOWS_BYTES)
-    copies = [raw[start : start + FLOWS_BYTES] for start in range(0, len(raw), FLOWS_BYTES)]
-    shown = {cell for copy in copies for cell, seen in enumerate(copy[FLOWS_SHOWN:]) if seen}
-    live = {
-        (cell, tag)
-        for copy in copies
-        for cell, (tag, _, _, gone_on) in enumerate(FLOW.iter_unpack(copy[:FLOWS_SHOWN]))
-        if gone_on >= advances
-    }
-    return len(live), sum(tag % FLOW_SHOWN_CELLS in shown for _, tag in live)

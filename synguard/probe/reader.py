@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import nlargest
 
 from synguard.model import ListenerReading, Snapshot, SourceReading
-from synguard.probe import layout
+from synguard.probe import layout, sight_layout
 from synguard.probe.probe import Probe
 from synguard.probe.syscall import BpfMap
 
@@ -58,11 +57,11 @@ class ProbeReader:
         return totals
 
     def interface_packets(self) -> dict[int, tuple[int, int]]:
-        """Return (ingress, egress) packets by interface index modulo ``layout.INTERFACE_SLOTS``."""
-        return {
-            int.from_bytes(key, sys.byteorder): layout.decode_interface_packets(bytes(raw))
-            for key, raw in self._probe.maps["interface_packets"].items()
-        }
+        """Return (ingress, egress) packets by interface index modulo ``sight_layout.INTERFACE_SLOTS``.
+
+        Interfaces through which nothing has passed are left out.
+        """
+        return sight_layout.decode_interfaces(self._probe.maps["interfaces"].lookup(_ONLY_KEY) or b"")
 
     def flows(self) -> tuple[int, int]:
         """Return how many established flows ingress carries, and how many of them egress shows.
@@ -70,7 +69,7 @@ class ProbeReader:
         Since :meth:`synguard.probe.probe.Probe.watch_flows`; at most 256 are noted on each CPU.
         """
         raw = self._probe.maps["flows"].lookup(_ONLY_KEY) or b""
-        return layout.decode_flows(raw, _FLOW_ADVANCES)
+        return sight_layout.decode_flows(raw, _FLOW_ADVANCES)
 
     def read(self, now_ns: int, wall_s: float) -> Snapshot:
         """Return what there is to know at ``now_ns`` (the kernel's monotonic clock)."""

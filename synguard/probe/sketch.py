@@ -23,20 +23,14 @@ class Sample(NamedTuple):
     once_share: float | None
 
 
-def _smallness(rarity: int) -> float:
-    """Return the hash that a rarity stands for, as a number in 0..1: the rarer, the smaller."""
-    zeros, mantissa = divmod(rarity, _MANTISSAS)
+def _smallness(register: int) -> float:
+    """Return the hash that a register's rarity stands for, as a number in 0..1: the rarer, the smaller."""
+    zeros, mantissa = divmod(register >> _COUNT_BITS, _MANTISSAS)
     return 2.0 ** -(zeros + 1) * (2.0 - (mantissa + 0.5) / _MANTISSAS)
 
 
-def _merge(registers: Iterable[int]) -> tuple[int, int] | None:
-    """Return the rarest of a register's copies and how often it came in all of them; None for nobody."""
-    held = [register for register in registers if register & _COUNT_MASK]
-    if not held:
-        return None
-    rarest = max(register >> _COUNT_BITS for register in held)
-    came = sum(register & _COUNT_MASK for register in held if register >> _COUNT_BITS == rarest)
-    return rarest, came
+#: By register; one that holds nobody stands for the largest hash there is.
+_SMALLNESSES = tuple(_smallness(register) if register & _COUNT_MASK else 1.0 for register in range(1 << 16))
 
 
 def read_sample(banks: Sequence[Iterable[int]]) -> Sample:
@@ -54,19 +48,23 @@ def read_sample(banks: Sequence[Iterable[int]]) -> Sample:
     """
     if not banks:
         return Sample(0, None)
-    merged = [_merge(registers) for registers in zip(*banks, strict=True)]
-    held = [register for register in merged if register is not None]
-    once = sum(came == 1 for _, came in held)
-    once_share = once / len(held) if len(held) >= _LEAST_SAMPLE else None
-    return Sample(_distinct(len(merged), [rarity for rarity, _ in held]), once_share)
+    rows = list(zip(*banks, strict=True))
+    # The rarest of a register's copies, and among equals the one that came most often.
+    registers = list(map(max, rows))
+    held = len(registers) - sum(not register & _COUNT_MASK for register in registers)
+    # Who came once on each of two CPUs came twice.
+    once = sum(
+        register & _COUNT_MASK == 1 and row.count(register) == 1
+        for row, register in zip(rows, registers, strict=True)
+    )
+    return Sample(_distinct(registers, held), once / held if held >= _LEAST_SAMPLE else None)
 
 
-def _distinct(size: int, rarities: list[int]) -> int:
-    empty = size - len(rarities)
-    smallnesses = math.fsum(_smallness(rarity) for rarity in rarities) + empty
-    estimate = size * (size - 1) / smallnesses
-    if empty and estimate <= 2.5 * size:
-        return round(size * math.log(size / empty))
+def _distinct(registers: list[int], held: int) -> int:
+    size = len(registers)
+    estimate = size * (size - 1) / math.fsum(map(_SMALLNESSES.__getitem__, registers))
+    if held < size and estimate <= 2.5 * size:
+        return round(size * math.log(size / (size - held)))
     return round(estimate)
 
 

@@ -43,7 +43,7 @@ static __always_inline void count_syn(struct context *context, struct packet *pa
 {
 	struct handshake handshake = {};
 	u32 verdict = SYN_NEW;
-	struct attempt attempt;
+	struct attempt attempt = {};
 	u64 source_hash, *cell;
 	struct place place;
 

@@ -141,6 +141,10 @@ struct interface_packets {
 	u64 egress;
 };
 
+struct interfaces {
+	struct interface_packets slots[INTERFACE_SLOTS];
+};
+
 /* Established flows, noted while the daemon asks for them; one copy for every CPU. */
 #define FLOW_CELLS 256
 #define FLOW_SHOWN_CELLS 4096

@@ -76,7 +76,7 @@ BPF_TABLE("percpu_array", u32, struct totals, totals, 1);
 BPF_TABLE("percpu_array", u32, struct admission, admissions, ADMISSION_KINDS);
 /* Epoch (32 bits) | strangers on all CPUs (32). */
 BPF_TABLE("array", u32, u64, crowds, ADMISSION_KINDS);
-BPF_TABLE("percpu_array", u32, struct interface_packets, interface_packets, INTERFACE_SLOTS);
+BPF_TABLE("percpu_array", u32, struct interfaces, interfaces, 1);
 BPF_TABLE("percpu_array", u32, struct flows, flows, 1);
 BPF_TABLE("array", u32, struct settings, settings, 1);
 /* New entries start as copies of these: their values are larger than the stack. */
@@ -111,12 +111,14 @@ static __always_inline void read_clock(struct context *context, enum clock clock
 
 static __always_inline struct interface_packets *enter(struct context *context, u32 interface_index)
 {
-	u32 zero = 0, slot = interface_index % INTERFACE_SLOTS;
+	struct interfaces *all;
+	u32 zero = 0;
 
 	context->settings = settings.lookup(&zero);
 	context->totals = totals.lookup(&zero);
+	all = interfaces.lookup(&zero);
 	context->now_ns = 0;
-	if (!context->settings || !context->totals)
+	if (!context->settings || !context->totals || !all)
 		return 0;
-	return interface_packets.lookup(&slot);
+	return &all->slots[interface_index % INTERFACE_SLOTS];
 }

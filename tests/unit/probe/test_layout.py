@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import synguard.probe
-from synguard.probe import layout
+from synguard.probe import layout, sight_layout
 
 BPF = Path(synguard.probe.__file__).parent / "bpf"
 
@@ -32,7 +32,7 @@ int main(void)
     SIZE(listener) AT(listener, last_ns) AT(listener, bare_attempts) AT(listener, handshake_time)
     AT(listener, syn_ttl) AT(listener, completed_ttl) AT(listener, sketch_epoch)
     AT(listener, sketch) AT(listener, cohorts)
-    SIZE(interface_packets) SIZE(flow) SIZE(flows) AT(flows, shown)
+    SIZE(interfaces) SIZE(flow) SIZE(flows) AT(flows, shown)
     VALUE(LISTENER_COHORT_SHIFT) VALUE(LISTENER_COHORTS) VALUE(SOURCE_COHORT_SHIFT) VALUE(SOURCE_COHORTS)
     VALUE(HANDSHAKE_TIME_BINS) VALUE(SKETCH_EPOCH_SHIFT) VALUE(BLOCK_LENGTHS_MAX)
     VALUE(TTL_BINS) VALUE(SKETCH_REGISTERS) VALUE(INTERFACE_SLOTS) VALUE(FLOW_CELLS) VALUE(FLOW_SHOWN_CELLS)
@@ -85,10 +85,10 @@ def test_sizes_and_offsets_agree(witness: dict[str, list[str]]) -> None:
         "listener.sketch_epoch": layout.LISTENER_SKETCH_EPOCH,
         "listener.sketch": layout.LISTENER_SKETCH,
         "listener.cohorts": layout.LISTENER_COHORT_RECORDS,
-        "interface_packets": layout.INTERFACE_PACKETS.size,
-        "flow": layout.FLOW.size,
-        "flows": layout.FLOWS_BYTES,
-        "flows.shown": layout.FLOWS_SHOWN,
+        "interfaces": sight_layout.INTERFACES_BYTES,
+        "flow": sight_layout.FLOW.size,
+        "flows": sight_layout.FLOWS_BYTES,
+        "flows.shown": sight_layout.FLOWS_SHOWN,
         "LISTENER_COHORT_SHIFT": layout.LISTENER_COHORT_SHIFT,
         "LISTENER_COHORTS": layout.LISTENER_COHORTS,
         "SOURCE_COHORT_SHIFT": layout.SOURCE_COHORT_SHIFT,
@@ -98,9 +98,9 @@ def test_sizes_and_offsets_agree(witness: dict[str, list[str]]) -> None:
         "BLOCK_LENGTHS_MAX": layout.BLOCK_LENGTHS_MAX,
         "TTL_BINS": layout.TTL_BINS,
         "SKETCH_REGISTERS": layout.SKETCH_REGISTERS,
-        "INTERFACE_SLOTS": layout.INTERFACE_SLOTS,
-        "FLOW_CELLS": layout.FLOW_CELLS,
-        "FLOW_SHOWN_CELLS": layout.FLOW_SHOWN_CELLS,
+        "INTERFACE_SLOTS": sight_layout.INTERFACE_SLOTS,
+        "FLOW_CELLS": sight_layout.FLOW_CELLS,
+        "FLOW_SHOWN_CELLS": sight_layout.FLOW_SHOWN_CELLS,
     }
     assert dict(line.rsplit(" ", 1) for line in witness["numbers"]) == {
         name: str(value) for name, value in mirrored.items()
