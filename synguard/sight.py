@@ -78,7 +78,7 @@ class Sight:
     interfaces: tuple[InterfaceReading, ...] = ()
     #: The last look at flows that told anything; None before the first.
     flows: FlowReading | None = None
-    #: Whether egress shows so little that it is being looked into, for the first time in a while.
+    #: Whether unanswered SYNs say nothing now, because answers may take a way that is not seen.
     egress_in_doubt: bool = False
     #: Updates of maps that failed, cumulative, by the name of their counter.
     failed_updates: Mapping[str, int] = field(default_factory=dict)

@@ -24,8 +24,11 @@ from synguard.sight import FlowReading
 Visibility = Literal["auto", "both", "ingress"]
 
 _NS_PER_S = 10**9
-#: Counters are compared over this long. With a look at flows after it, hidden egress is found in 4 s.
+#: Counters are compared over this long, for connections that say little. With a look at flows after it,
+#: hidden egress is found in 4 s.
 WINDOW_NS = 3 * _NS_PER_S // 2
+#: And over this long, so that where many are alive a doubt comes before unanswered SYNs look like a flood.
+SHORT_WINDOW_NS = 2 * _NS_PER_S // 5
 SAMPLE_NS = _NS_PER_S // 10
 FLOWS_NS = 5 * _NS_PER_S // 2
 #: Fewer acknowledgements in a window than this may be of fewer connections than it takes.
@@ -41,6 +44,9 @@ LEAST_SEGMENTS = 5
 LOOK_AGAIN_NS = 5 * _NS_PER_S
 #: Whoever has looked in vain is in doubt again only after so long without a reason for it.
 CALM_NS = 60 * _NS_PER_S
+#: After a change of direction the probe's rings hold attempts of before for so long: their completions could
+#: not be seen, or are no longer inferred.
+RINGS_NS = 9 * _NS_PER_S // 2
 
 
 class _Sample(NamedTuple):
@@ -83,14 +89,21 @@ class Egress:
         self._looked_ns = -LOOK_AGAIN_NS
         self._odd_ns = -CALM_NS
         self._doubts = False
+        self._now_ns = 0
+        self._settled_ns = 0
         self._answered = 0
         self._answers_seen = False
         set_one_way(visibility == "ingress")
 
     @property
     def in_doubt(self) -> bool:
-        """Whether it is being looked into, for the first time in a while, why no SYN is answered."""
-        return self._looking_since_ns is not None and self._doubts and not self._answers_seen
+        """Whether unanswered SYNs say nothing now.
+
+        So it is while it is looked into, for the first time in a while, why none is answered, and for as long
+        after a change as there are attempts of before it.
+        """
+        looks_into_it = self._looking_since_ns is not None and self._doubts and not self._answers_seen
+        return looks_into_it or self._now_ns < self._settled_ns
 
     @property
     def one_way(self) -> bool:
@@ -101,6 +114,7 @@ class Egress:
         """Take the probe's totals of a moment, and begin or end a look at flows where that is due."""
         if self.visibility == "ingress":
             return
+        self._now_ns = now_ns
         self._sample(_Sample(now_ns, totals["ack_segments"], totals["egress_tcp"]))
         self._answers_seen |= totals["answered"] != self._answered
         self._answered = totals["answered"]
@@ -117,10 +131,14 @@ class Egress:
         while len(samples) > 1 and samples[1].time_ns <= sample.time_ns - WINDOW_NS:
             samples.popleft()
 
-    def _rise(self) -> tuple[int, int]:
-        """Return the acknowledgements in, and the TCP segments out, of the window."""
-        first, last = self._samples[0], self._samples[-1]
-        return last.ack_segments - first.ack_segments, last.egress_tcp - first.egress_tcp
+    def _rise(self, length_ns: int = WINDOW_NS) -> tuple[int, int]:
+        """Return the acknowledgements in, and the TCP segments out, of the last so many nanoseconds."""
+        last = self._samples[-1]
+        within = [one for one in self._samples if last.time_ns - one.time_ns <= length_ns + SAMPLE_NS]
+        return last.ack_segments - within[0].ack_segments, last.egress_tcp - within[0].egress_tcp
+
+    def _is_odd(self, acks: int, segments: int) -> bool:
+        return acks >= LEAST_ACKS and segments < self._usual_share * acks
 
     def _is_due(self, now_ns: int) -> bool:
         acks, segments = self._rise()
@@ -128,7 +146,7 @@ class Egress:
             return segments >= LEAST_SEGMENTS and now_ns - self._looked_ns >= LOOK_AGAIN_NS
         if acks >= LEAST_ACKS and segments >= USUAL_SHARE * acks:
             self._usual_share = USUAL_SHARE
-        is_odd = acks >= LEAST_ACKS and segments < self._usual_share * acks
+        is_odd = self._is_odd(acks, segments) or self._is_odd(*self._rise(SHORT_WINDOW_NS))
         if is_odd:
             self._doubts |= now_ns - self._odd_ns >= CALM_NS
             self._odd_ns = now_ns
@@ -158,6 +176,7 @@ class Egress:
         self._hidden = hidden
         if self.visibility == "auto":
             self._set_one_way(hidden)
+            self._settled_ns = self._now_ns + RINGS_NS
         tell = self._log.warning if hidden else self._log.info
         tell(
             "egress.hidden" if hidden else "egress.shown",

@@ -185,10 +185,23 @@ def test_doubt_lasts_for_the_first_look_only() -> None:
     """Floods wait for at most one look in a storm, and for a second one only after a minute without."""
     stage = Stage().run(70, STORM)
     assert stage.doubted_ms
-    assert stage.doubted_ms[-1] <= 4100
-    stage.run(61, Line()).run(70, STORM)
-    assert [ms for ms in stage.doubted_ms if 4100 < ms < 131_000] == []
-    assert max(stage.doubted_ms) <= 135_100
+    assert stage.doubted_ms[-1] <= 3000
+    stage.run(62, Line()).run(70, STORM)
+    assert [ms for ms in stage.doubted_ms if 3000 < ms < 132_000] == []
+    assert 134_000 <= max(stage.doubted_ms) <= 135_000
+
+
+def test_doubt_comes_before_unanswered_syns_look_like_a_flood_and_outlasts_those_of_before() -> None:
+    """From half a second after the change until the rings have forgotten it, and again when it heals."""
+    stage = Stage().run(10, BOTH_WAYS).run(20, HIDDEN).run(20, BOTH_WAYS)
+    (hidden_ms,) = stage.times("one way")
+    shown_ms = stage.times("both ways")[-1]
+    times = set(stage.doubted_ms)
+    assert min(times) <= 10_600
+    assert set(range(10_600, hidden_ms + 4450, POLL_MS)) <= times
+    assert {ms for ms in times if hidden_ms + 4500 < ms < shown_ms} == set()
+    assert set(range(shown_ms, shown_ms + 4450, POLL_MS)) <= times
+    assert max(times) <= shown_ms + 4500
 
 
 def test_whoever_answers_syns_is_not_doubted() -> None:
