@@ -14,7 +14,7 @@ from synguard.probe.syscall import BPF_F_TEST_XDP_LIVE_FRAMES, TestRunResult, te
 
 #: next, first_client, clients, ipv6, segment, scattered, fresh_numbers.
 PLAN = struct.Struct("=QQIBBBB")
-_DEFINES = {"PLAN_BYTES": PLAN.size, "PLAN_LAST_OFFSET": PLAN.size - 1}
+DEFINES = {"PLAN_BYTES": PLAN.size, "PLAN_LAST_OFFSET": PLAN.size - 1}
 _PROGRAMS = {
     "write_xdp": ProgramType.XDP,
     "write_tc": ProgramType.SCHED_CLS,
@@ -24,6 +24,8 @@ _PROGRAMS = {
     "parse_tc": ProgramType.SCHED_CLS,
 }
 _FIRST = bytes(4)
+#: The most that the kernel takes. With fewer, pages of live frames find no place to go back to.
+_LIVE_BATCH_FRAMES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Writer:
     @classmethod
     def load(cls) -> Self:
         """Compile and load. Raises as :func:`synguard.probe.compiler.load_object` does."""
-        return cls(load_object(Path(__file__).with_name("ladder.c"), _PROGRAMS, _DEFINES))
+        return cls(load_object(Path(__file__).with_name("ladder.c"), _PROGRAMS, DEFINES))
 
     def run(self, program: int, stream: Stream, packets: int) -> Run:
         """Give a program the stream's first packets, each once.
@@ -90,7 +92,7 @@ class Writer:
 
     def send(self, program: int, stream: Stream, packets: int) -> None:
         """Give an XDP program the stream's first packets as live frames, which it may send on."""
-        self._call(program, stream, packets, BPF_F_TEST_XDP_LIVE_FRAMES)
+        self._call(program, stream, packets, live=True)
 
     def first_frame(self, stream: Stream) -> bytes:
         """Return the stream's first packet."""
@@ -104,7 +106,7 @@ class Writer:
         fields = PLAN.unpack(self._loaded.maps["plans"].lookup(_FIRST) or bytes(PLAN.size))
         return int(fields[0]) - stream.start
 
-    def _call(self, program: int, stream: Stream, packets: int, flags: int = 0) -> TestRunResult:
+    def _call(self, program: int, stream: Stream, packets: int, *, live: bool = False) -> TestRunResult:
         kind = "tc" if stream.outgoing else "xdp"
         self._loaded.maps[f"{kind}_target"].update(_FIRST, struct.pack("=I", program))
         plan = PLAN.pack(
@@ -118,7 +120,9 @@ class Writer:
         )
         self._loaded.maps["plans"].update(_FIRST, plan)
         frame = build_frame(stream.family, stream.segment)
-        return test_run(self.programs[f"write_{kind}"], frame, repeat=packets, flags=flags)
+        flags, batch_frames = (BPF_F_TEST_XDP_LIVE_FRAMES, _LIVE_BATCH_FRAMES) if live else (0, 0)
+        writer = self.programs[f"write_{kind}"]
+        return test_run(writer, frame, repeat=packets, flags=flags, batch_frames=batch_frames)
 
     def close(self) -> None:
         """Let go of programs and maps."""

@@ -44,8 +44,12 @@ _LOAD = {
     "other_frames_lost": "others' frames lost",
     "unaccounted_frames": "unaccounted",
     "uncounted_syns": "uncounted",
+    "received_per_s": "received",
+    "refused_share": "refused",
 }
 _COST = {
+    "ns_per_packet": "each packet",
+    "ns_over_empty": "over empty",
     "generator_busy": "generator busy",
     "receiver_busy": "receiver busy",
     "receiver_ns_per_frame": "receiver, per frame",

@@ -71,8 +71,15 @@ FIGURES: dict[str, Figure] = {
     "daemon_rss_mib": Figure("MiB", "lower", "resident memory of the detector's processes, at its highest"),
     "map_bytes": Figure("bytes", "lower", "kernel memory that the detector's maps are charged for"),
     "lost_updates": Figure("updates", "lower", "updates that the detector says it lost", portable=True),
-    "ns_per_packet": Figure("ns", "lower", "median over 8 turns, each the kernel's mean over its packets"),
+    "ns_per_packet": Figure(
+        "ns",
+        "lower",
+        "median over turns, each the kernel's mean over its packets; live: the receiving thread's CPU time "
+        "over those that it took",
+    ),
     "ns_over_empty": Figure("ns", "lower", "the same, less the empty program's in the same repetition"),
+    "received_per_s": Figure("1/s", "higher", "live: packets that the receiver took off its ring"),
+    "refused_share": Figure("ratio", None, "live: packets that its full ring refused, over those sent"),
 }
 
 #: What a trial says in words.

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from bench.cost import ladder
 from bench.folders import folder
+from bench.live import live
 from bench.measure.premises import broken_premises, deserves_another_try
 from bench.measure.trial_figures import facts_of, figures_of
 from bench.results.cells import cells_of, has_labels
@@ -20,7 +21,7 @@ from bench.run.arena import Stage, Wanted
 from bench.run.telling import line_of
 from bench.run.trial import FloodTrial
 from bench.scenario.load import Cell, Plan
-from bench.scenario.model import CostScenario, FloodScenario, Premise, Promise
+from bench.scenario.model import CostScenario, FloodScenario, LiveScenario, Premise, Promise
 from synguard.errors import SynguardError
 
 #: A trial whose premises did not hold is played again, at most so many times more.
@@ -90,9 +91,10 @@ class Runner:
 
     def _trials(self, plan: Plan) -> Iterator[Trial]:
         if isinstance(plan.scenario, CostScenario):
-            for cell in plan.cells:
-                assert isinstance(cell.scenario, CostScenario)  # noqa: S101 - cells are of their plan's kind
-                yield from ladder.play(cell.scenario, self._tell)
+            yield from ladder.play(plan.scenario, self._tell)
+            return
+        if isinstance(plan.scenario, LiveScenario):
+            yield from live.play(plan.scenario, self._tell)
             return
         for repetition in range(1, plan.scenario.repetitions + 1):
             for cell in in_turn(plan.cells, repetition):
@@ -161,7 +163,7 @@ def _trial(cell: Cell, repetition: int, started_at: str, lasted_s: float, seen: 
 
 def _promises_of(plan: Plan) -> list[Promise]:
     """Return the promises about cells that are played: the quick form leaves some out."""
-    if isinstance(plan.scenario, CostScenario) or not plan.quick:
+    if not isinstance(plan.scenario, FloodScenario) or not plan.quick:
         return list(plan.scenario.promises)
     return [
         promise

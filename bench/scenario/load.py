@@ -32,7 +32,7 @@ import msgspec
 
 from bench.results.cells import has_labels
 from bench.results.model import Label
-from bench.scenario.model import CostScenario, FloodScenario, Scenario
+from bench.scenario.model import FloodScenario, Scenario
 from synguard.errors import UsageError
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def kind(self) -> str:
-        """``flood`` or ``cost``."""
+        """``flood``, ``cost`` or ``live``."""
         return str(self.scenario.__struct_config__.tag)
 
 
@@ -123,8 +123,8 @@ def load(path: Path, *, quick: bool, repetitions: int | None = None) -> Plan | N
         if cases:
             dimensions.append([("case", case.case, case.set) for case in cases])
         scenario: Scenario = msgspec.convert(raw, Scenario)
-        if isinstance(scenario, CostScenario) and dimensions:
-            raise KeyError("a scenario of kind cost cannot be swept over")
+        if dimensions and not isinstance(scenario, FloodScenario):
+            raise KeyError("only a scenario of kind flood can be swept over")
         cells = tuple(_unfold(raw, dimensions))
         if not quick:
             _check_promises(scenario, cells)
@@ -140,7 +140,7 @@ def _digest(cells: Iterable[Cell]) -> str:
 
 def _check_promises(scenario: Scenario, cells: Sequence[Cell]) -> None:
     """Raise KeyError for a promise about cells that do not exist; a ladder's are told by its trials."""
-    if isinstance(scenario, CostScenario):
+    if not isinstance(scenario, FloodScenario):
         return
     for promise in scenario.promises:
         for wanted in (promise.where, promise.over):

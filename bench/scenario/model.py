@@ -177,4 +177,24 @@ class CostScenario(Record, tag_field="kind", tag="cost", frozen=True, kw_only=Tr
     promises: tuple[Promise, ...] = ()
 
 
-Scenario = FloodScenario | CostScenario
+class LiveScenario(Record, tag_field="kind", tag="live", frozen=True, kw_only=True):
+    """Measures nanoseconds per packet of a CPU that receives from another; one cell a program and packet."""
+
+    purpose: str
+    premises: tuple[Premise, ...] = ()
+    #: Of ``bench.live.receivers``; ``empty`` is one of them.
+    programs: tuple[str, ...]
+    #: Of ``bench.cost.packets``, those that come in.
+    packets: tuple[str, ...]
+    families: tuple[Family, ...] = (4, 6)
+    #: Flows established before, in each family; a flood before the later packets has as many SYNs.
+    flows: Annotated[int, Meta(ge=1, le=8_000_000)] = 1_000_000
+    blocks: Annotated[int, Meta(ge=2, le=10_000)] = 10_000
+    #: Each program receives for so many slices of so long.
+    slices: Annotated[int, Meta(ge=1, le=100)] = 5
+    slice_s: Annotated[float, Meta(gt=0, le=0.5)] = 0.1
+    repetitions: Annotated[int, Meta(ge=1, le=100)] = 5
+    promises: tuple[Promise, ...] = ()
+
+
+Scenario = FloodScenario | CostScenario | LiveScenario
