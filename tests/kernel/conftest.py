@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.programs import TC_INGRESS_PROGRAM, XDP_PROGRAM
+from tests.kernel.flood import Flood, flood_through
 from tests.kernel.wire import GatewayWire, MakeWire, Wire
 
 #: The hashes' secret is fixed here, so that a test which fails fails again.
@@ -26,6 +28,22 @@ def probe() -> Iterator[Probe]:
     loaded._secret = SECRET
     yield loaded
     loaded.close()
+
+
+@pytest.fixture(scope="session")
+def strangers(probe: Probe) -> Iterator[Flood]:
+    """Yield floods through the tier's probe; the clock is the wire's of whoever asks for both."""
+    with flood_through(probe, 0) as flood:
+        yield flood
+
+
+@pytest.fixture
+def one_cpu() -> Iterator[None]:
+    """Stay on one CPU: each one counts strangers for itself."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    yield
+    os.sched_setaffinity(0, allowed)
 
 
 @pytest.fixture

@@ -146,6 +146,11 @@ class Wire:
         self.at(self.now_ns + round(ms * NS_PER_MS))
 
     @property
+    def number(self) -> int:
+        """Return this wire's number, which no other has."""
+        return self._number
+
+    @property
     def server(self) -> Address:
         """Return this test's server."""
         if self.version == 4:
