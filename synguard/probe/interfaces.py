@@ -208,10 +208,9 @@ def check_together(interfaces: Sequence[Interface]) -> None:
 
 
 def all_interfaces() -> list[Interface]:
-    """Return every interface there is."""
+    """Return every interface there is, each without what is beneath it."""
     with _netlink() as ipr:
-        links = list(ipr.get_links())
-    return [describe(link, links) for link in links]
+        return [describe(link) for link in ipr.get_links()]
 
 
 def all_names() -> set[str]:

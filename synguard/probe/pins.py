@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from synguard.errors import SynguardError, UnsupportedError
-from synguard.probe import layout
+from synguard.probe import layout, sight_layout
 from synguard.probe.claim import claim_pins
 from synguard.probe.compiler import LoadedObject, ProgramType
 from synguard.probe.pinned_objects import is_map, is_program, on_bpf_filesystem, open_pinned, pin
@@ -38,8 +38,12 @@ _NAME_BYTES = 15
 _VALUE_BYTES = {
     "settings": layout.SETTINGS.size,
     "totals": layout.TOTALS.size,
+    "interfaces": sight_layout.INTERFACES_BYTES,
+    "flows": sight_layout.FLOWS_BYTES,
     "sources": layout.SOURCE_BYTES,
+    "prefixes": layout.SOURCE_BYTES,
     "listeners": layout.LISTENER_BYTES,
+    "closed_buckets": layout.LISTENER_BYTES,
     "blocks": layout.BLOCK.size,
 }
 
@@ -76,8 +80,8 @@ class PinFolder:
     """Where this network namespace's probe is pinned."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self.path = directory / _namespace()
+        self._directory = directory.absolute()
+        self.path = self._directory / _namespace()
 
     def exists(self) -> bool:
         """Tell whether there is such a folder, as far as one may look."""

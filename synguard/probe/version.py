@@ -30,14 +30,14 @@ class ProbeVersion:
     program: str
 
     @classmethod
-    def of(cls, source: Path, parameters: Mapping[str, object]) -> ProbeVersion:
-        """Return the version of what ``source`` becomes with these parameters.
+    def of(cls, source: Path, defines: Mapping[str, int]) -> ProbeVersion:
+        """Return the version of what ``source`` becomes with these preprocessor definitions.
 
-        ``parameters`` are all settings that change what the maps hold or how large they are.
+        They must tell everything that changes what the maps hold or how large they are.
         """
         text = compile_child.amalgamate(source)
         declarations = _FUNCTION.sub("", _COMMENT.sub("", text)).split()
-        layout = _digest(json.dumps([declarations, parameters], sort_keys=True))
+        layout = _digest(json.dumps([declarations, dict(defines)], sort_keys=True))
         compiler = Path(compile_child.__file__).read_text(encoding="utf-8")
         return cls(layout, _digest(layout, text, compiler))
 

@@ -24,13 +24,11 @@ import structlog
 from synguard.config.settings import ProbeSettings
 from synguard.daemon import keeping
 from synguard.probe import claim
-from synguard.probe.probe import Probe
+from synguard.probe.probe import Groups, Probe, Sizes
 claim.CLAIMS = Path(sys.argv[1])
 keeping.detach_others = lambda guarded: []
 keeper = keeping.Keeper(ProbeSettings(keep_attached=True, pin_directory=sys.argv[2]), structlog.get_logger())
-probe = Probe.load(
-    max_sources=64, max_listeners=8, max_blocks=8, ipv6_prefix_length=64, load=keeper.load
-)
+probe = Probe.load(Sizes(64, 64, 8, 8), Groups(), keeper.load)
 keeper.store(probe.loaded)
 keeper.settle([])
 keeper.close()

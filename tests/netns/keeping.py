@@ -12,8 +12,9 @@ from bench.defences.guard import Guard, Setting, synguard_command
 from bench.net.enter import child_environment, command_in
 from bench.net.links import Endpoint
 from bench.net.namespaces import Topology, run_in, wait_until
+from synguard.probe.sight_layout import decode_interfaces
 from synguard.probe.syscall import BpfMap
-from tests.pinning import pinned_map, pinned_sets, totals_of
+from tests.pinning import pinned_map, pinned_sets
 
 DETACH_TIMEOUT_S = 60.0
 
@@ -67,13 +68,12 @@ def passed(topology: Topology) -> Frames:
     return run_in(topology.server, read)
 
 
-def counted(*totals: BpfMap) -> Frames:
-    """Return what probes have counted, by their maps of totals."""
-    readings = [totals_of(one) for one in totals]
-    return Frames(
-        sum(reading["packets"] for reading in readings),
-        sum(reading["egress_packets"] for reading in readings),
-    )
+def counted(*interfaces: BpfMap) -> Frames:
+    """Return what probes have counted, by their maps ``interfaces``."""
+    readings = [
+        pair for one in interfaces for pair in decode_interfaces(one.lookup(bytes(4)) or b"").values()
+    ]
+    return Frames(sum(received for received, _ in readings), sum(sent for _, sent in readings))
 
 
 class Keeping:
@@ -127,10 +127,15 @@ class Keeping:
         pins.rename(pins.with_name(f"{pins.name.partition('-program-')[0]}-program-0"))
         return pins
 
+    def settings(self) -> bytes | None:
+        """Return what the pinned map of settings holds, the hashes' secret among the rest."""
+        with self.opened("settings") as opened:
+            return opened.lookup(bytes(4))
+
     @contextmanager
-    def totals(self) -> Iterator[BpfMap]:
-        """Open the pinned map of totals, to read it even when it is pinned no more."""
-        with pinned_map(self.only_set() / "map-totals") as opened:
+    def opened(self, name: str) -> Iterator[BpfMap]:
+        """Open a pinned map, to read it even when it is pinned no more."""
+        with pinned_map(self.only_set() / f"map-{name}") as opened:
             yield opened
 
     def wait_until_quiet(self) -> None:

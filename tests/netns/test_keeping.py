@@ -12,7 +12,7 @@ import pytest
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan
 from bench.net.namespaces import SILENT_IPV4, Topology
-from tests.pinning import bpf_filesystem, pinned_map, pinned_sets
+from tests.pinning import bpf_filesystem, pinned_sets
 
 from .conftest import OpenListener, ShakeHands
 from .keeping import Frames, Keeping, attached, counted, passed
@@ -52,8 +52,7 @@ def test_handshakes_are_counted_while_no_daemon_runs(
     shake_hands_from_client(address, PORT, 7)
     assert first.stop() == 0
     assert [event.fields["interface"] for event in first.named("probe.kept")] == ["net0"]
-    with pinned_map(keeping.only_set() / "map-settings") as settings:
-        before = settings.lookup(bytes(4))
+    sits, secret = attached(keeping.topology), keeping.settings()
     shake_hands_from_client(address, PORT, 23)
     second = keeping.start()
     status = second.status()
@@ -61,8 +60,8 @@ def test_handshakes_are_counted_while_no_daemon_runs(
     assert [(row["listener"], row["completed"]) for row in status["listeners"]] == [(f"{address}:{PORT}", 30)]
     assert second.named("probe.taken_over")
     assert not second.named("probe.replaced")
-    with pinned_map(keeping.only_set() / "map-settings") as settings:
-        assert settings.lookup(bytes(4)) == before
+    assert attached(keeping.topology) == sits  # with the same program ids
+    assert keeping.settings() == secret
 
 
 @pytest.mark.parametrize("change", ["none", "program", "layout"])
@@ -71,7 +70,7 @@ def test_no_packet_is_missed_from_one_daemon_to_the_next(
 ) -> None:
     """What the interface received and sent, old and new probe have counted, each frame once."""
     daemon = keeping.start()
-    with keeping.totals() as old:
+    with keeping.opened("interfaces") as old:
         before, then = counted(old), passed(keeping.topology)
         flood_generator.start(long_flood(keeping.topology))
         daemon.stop()
@@ -80,7 +79,7 @@ def test_no_packet_is_missed_from_one_daemon_to_the_next(
         daemon = keeping.start(settings={"probe": {"max_sources": 100}} if change == "layout" else None)
         flood_generator.stop()
         keeping.wait_until_quiet()
-        with keeping.totals() as new:
+        with keeping.opened("interfaces") as new:
             seen = counted(old, new) if change == "layout" else counted(new)
             by_the_old = counted(old).received - before.received
     frames = Frames(*(now - earlier for now, earlier in zip(passed(keeping.topology), then, strict=True)))
@@ -120,6 +119,29 @@ def test_new_code_goes_on_with_the_counts_of_the_same_layout(
     (event,) = daemon.named("probe.replaced")
     assert (event.fields["old_program"], event.fields["counts"]) == ("0", "go on")
     assert keeping.only_set() == pins
+
+
+def test_broken_pins_are_replaced_and_said(keeping: Keeping, shake_hands_from_client: ShakeHands) -> None:
+    """What is not whole is not trusted, and replaced without a gap; what is not ours stays."""
+    address = str(keeping.topology.server.ipv4.ip)
+    keeping.start().stop()
+    pins = keeping.only_set()
+    (pins / "map-settings").unlink()
+    (pins.parent / "theirs").mkdir()
+    with keeping.opened("interfaces") as old:
+        daemon = keeping.start()
+        (broken,) = daemon.named("pins.broken")
+        assert (broken.fields["path"], "are missing" in broken.fields["problem"]) == (str(pins), True)
+        assert [event.fields["not_ours"] for event in daemon.named("pins.left_alone")] == [["theirs"]]
+        assert [event.fields["counts"] for event in daemon.named("probe.replaced")] == ["start anew"]
+        then = counted(old)
+        with pytest.raises(OSError, match="refused"):
+            shake_hands_from_client(address, PORT, 1)
+        assert daemon.status()["totals"]["refused"] == 1
+        assert counted(old) == then
+    assert daemon.stop() == 0
+    assert keeping.start(keep=False).stop() == 0
+    assert [path.name for path in pins.parent.iterdir()] == ["theirs"]
 
 
 def test_a_run_by_hand_takes_over_and_leaves_nothing(

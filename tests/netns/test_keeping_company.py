@@ -87,13 +87,13 @@ def test_nothing_blocked_passes_from_one_daemon_to_the_next(
     daemon = keeping.start()
     for target in ("203.0.113.0/24", str(SILENT_IPV4)):
         client.request(daemon.socket, "block_add", target=target, ttl_s=600.0, reason="test")
-    with keeping.totals() as old:
+    with keeping.opened("totals") as old:
         flood_generator.start(plan)
         daemon.stop()
         daemon = keeping.start(settings={"probe": {"max_sources": 100}} if change == "layout" else None)
         sent = flood_generator.stop().frames
         keeping.wait_until_quiet()
-        with keeping.totals() as new:
+        with keeping.opened("totals") as new:
             maps = [old, new] if change == "layout" else [new]
             assert sum(totals_of(one)["dropped_by_us"] for one in maps) == sent
     flooding, other = client.request(daemon.socket, "block_list")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from synguard.probe.probe import SOURCE
+from synguard.probe.probe import SOURCE, Groups, Sizes
 from synguard.probe.version import ProbeVersion
 
 HEADER = """
@@ -39,19 +40,19 @@ SETTINGS = {"MAX_SOURCES": 64}
 
 
 def version(
-    folder: Path, old: str = "cell", new: str = "cell", parameters: Mapping[str, object] = SETTINGS
+    folder: Path, old: str = "cell", new: str = "cell", defines: Mapping[str, int] = SETTINGS
 ) -> ProbeVersion:
     """Return the version of the source with one text in it replaced by another."""
     assert old in MAIN + HEADER
     (folder / "cell.h").write_text(HEADER.replace(old, new))
     (folder / "main.c").write_text(MAIN.replace(old, new))
-    return ProbeVersion.of(folder / "main.c", parameters)
+    return ProbeVersion.of(folder / "main.c", defines)
 
 
 def test_the_same_source_is_the_same_probe(tmp_path: Path) -> None:
-    """Both versions depend on nothing but texts and parameters, whatever order these come in."""
-    one = version(tmp_path, parameters={"a": 1, "b": 2})
-    assert one == version(tmp_path, parameters={"b": 2, "a": 1})
+    """Both versions depend on nothing but texts and definitions, whatever order these come in."""
+    one = version(tmp_path, defines={"a": 1, "b": 2})
+    assert one == version(tmp_path, defines={"b": 2, "a": 1})
     assert ProbeVersion.of(SOURCE, {}) == ProbeVersion.of(SOURCE, {})
 
 
@@ -88,7 +89,10 @@ def test_changed_code_is_another_program_of_the_same_layout(tmp_path: Path, old:
     assert before.program != after.program
 
 
-def test_other_sizes_are_another_layout(tmp_path: Path) -> None:
-    """Maps of another size cannot be taken over."""
-    before, after = version(tmp_path), version(tmp_path, parameters={"MAX_SOURCES": 65})
-    assert before.layout != after.layout
+@pytest.mark.parametrize("record", [Sizes(), Groups()])
+def test_other_sizes_or_groups_are_another_layout(record: Sizes | Groups) -> None:
+    """Maps of another size, or keyed by prefixes of another length, cannot be taken over."""
+    before = ProbeVersion.of(SOURCE, record.defines())
+    for field in fields(record):
+        changed = replace(record, **{field.name: getattr(record, field.name) + 1})
+        assert ProbeVersion.of(SOURCE, changed.defines()).layout != before.layout
