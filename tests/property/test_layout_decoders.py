@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import astuple, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pytest
@@ -11,12 +12,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from synguard.model import Cohort, Listener
-from synguard.probe import layout, sketch
+from synguard.probe import layout, sight_layout
 
 NOW_NS = st.integers(0, 2**63)
 SOURCE = ip_network("192.0.2.1")
+PREFIX = ip_network("192.0.2.0/24")
 LISTENER = Listener(ip_address("192.0.2.1"), 443)
 WORD = st.one_of(st.just(0), st.integers(0, 2**64 - 1), st.integers(0, 300))
+
+#: Addresses of every kind, most with the zeros behind them that a prefix has.
+ADDRESS = st.one_of(
+    st.binary(min_size=16, max_size=16),
+    st.binary(max_size=16).map(lambda front: front.ljust(16, b"\0")),
+    st.binary(max_size=4).map(lambda front: (bytes(10) + b"\xff\xff" + front).ljust(16, b"\0")),
+)
 
 
 def record(size_bytes: int) -> st.SearchStrategy[bytes]:
@@ -61,6 +70,10 @@ def listeners(draw: st.DrawFn) -> tuple[bytes, int]:
         for place, age, attempts, completed in draw(slices(layout.LISTENER_COHORTS)):
             cohort = ((now_epoch - age) % 2**32, attempts, completed)
             struct.pack_into("=III", copy, layout.LISTENER_COHORT_RECORDS + 12 * place, *cohort)
+        bank_epoch = now_ns >> layout.SKETCH_EPOCH_SHIFT
+        ages = draw(st.tuples(st.integers(-1, 3), st.integers(-1, 3)))
+        banks = [(bank_epoch - age) % 2**32 for age in ages]
+        struct.pack_into("=II", copy, layout.LISTENER_SKETCH_EPOCH, *banks)
     return b"".join(copies), now_ns
 
 
@@ -81,21 +94,58 @@ def test_any_source_decodes(source: tuple[bytes, int]) -> None:
     raw, now_ns = source
     reading = layout.decode_source(raw, SOURCE, now_ns)
     check_cohorts(reading.cohorts, now_ns, 1 << layout.SOURCE_COHORT_SHIFT, layout.SOURCE_COHORTS)
-    assert reading.counts.attempts >= 0
+    assert min(astuple(reading.counts)) >= 0
+    assert reading.counts.attempts >= sum(cohort.attempts for cohort in reading.cohorts)
     assert 0 <= reading.targets_estimated < 400
     assert layout.source_last_ns(raw) >= 0
 
 
+@given(sources())
+def test_any_prefix_decodes(record: tuple[bytes, int]) -> None:
+    """A prefix is read as a source is, and what stood for targets stands for its sources."""
+    raw, now_ns = record
+    prefix = layout.decode_prefix(raw, PREFIX, now_ns)
+    source = layout.decode_source(raw, SOURCE, now_ns)
+    assert prefix == replace(
+        source, source=PREFIX, targets_estimated=0, sources_estimated=source.targets_estimated
+    )
+
+
 @given(listeners())
 def test_any_listener_decodes(copies: tuple[bytes, int]) -> None:
-    """The same of a listener, added up over CPUs."""
+    """The same of a listener, added up over CPUs, with its histograms and its sample of sources."""
     raw, now_ns = memoryview(copies[0]), copies[1]
     reading = layout.decode_listener(raw, LISTENER, now_ns)
     check_cohorts(reading.cohorts, now_ns, 1 << layout.LISTENER_COHORT_SHIFT, layout.LISTENER_COHORTS)
+    assert min(astuple(reading.counts)) >= 0
+    assert reading.bare_attempts >= 0
     assert reading.sources_estimated is not None
     assert reading.sources_estimated >= 0
-    assert min(reading.handshake_ms_histogram) >= 0
+    assert reading.sources_once_share is None or 0 <= reading.sources_once_share <= 1
+    histograms = (reading.handshake_ms_histogram, reading.syn_ttl_histogram, reading.completed_ttl_histogram)
+    bins = (layout.HANDSHAKE_TIME_BINS, layout.TTL_BINS, layout.TTL_BINS)
+    assert tuple(map(len, histograms)) == bins
+    assert min(map(min, histograms)) >= 0
     assert layout.listener_last_ns(raw) >= 0
+
+
+@given(st.integers(0, layout.LISTENER_SKETCH_EPOCH // 8 - 1), st.lists(WORD, min_size=1, max_size=3))
+def test_each_count_of_a_listener_is_read_from_its_place(word: int, values: list[int]) -> None:
+    """One word set on each CPU is found as their sum in one figure, and in no other."""
+    copies = [bytearray(layout.LISTENER_BYTES) for _ in values]
+    for copy, value in zip(copies, values, strict=True):
+        struct.pack_into("=Q", copy, 8 * word, value)
+    reading = layout.decode_listener(memoryview(b"".join(copies)), LISTENER, 0)
+    figures = [
+        *astuple(reading.counts),
+        0,  # when the last attempt came
+        reading.bare_attempts,
+        *reading.handshake_ms_histogram,
+        *reading.syn_ttl_histogram,
+        *reading.completed_ttl_histogram,
+    ]
+    last = word == layout.LISTENER_LAST_NS // 8
+    assert figures == [sum(values) * (index == word and not last) for index in range(len(figures))]
 
 
 @given(st.lists(st.binary(min_size=layout.TOTALS.size, max_size=layout.TOTALS.size), min_size=1, max_size=4))
@@ -104,23 +154,6 @@ def test_any_totals_decode(copies: list[bytes]) -> None:
     totals = layout.decode_totals(b"".join(copies))
     assert tuple(totals) == layout.TOTAL_COUNTERS
     assert totals["attempts"] == sum(int.from_bytes(copy[:8], "little") for copy in copies)
-
-
-@given(st.lists(st.lists(st.integers(0, 2**16 - 1), min_size=256, max_size=256), max_size=3))
-def test_any_registers_give_an_estimate(banks: list[list[int]]) -> None:
-    """Registers beyond what the probe writes are no reason to fail."""
-    sample = sketch.read_sample(banks)
-    assert sample.distinct >= 0
-    assert sample.once_share is None or 0.0 <= sample.once_share <= 1.0
-
-
-@given(st.integers(1, 4096).flatmap(lambda size: st.tuples(st.integers(0, size), st.just(size))))
-def test_any_bitmap_gives_an_estimate(bitmap: tuple[int, int]) -> None:
-    """No bit set is nothing; else at least the bits set, and no more than a full one gives."""
-    bits_set, size = bitmap
-    estimate = sketch.linear_count(bits_set, size)
-    assert sketch.linear_count(0, size) == 0 <= estimate <= sketch.linear_count(size, size)
-    assert estimate >= bits_set
 
 
 @given(st.binary(min_size=16, max_size=16))
@@ -136,11 +169,20 @@ def test_any_listener_key_decodes(raw: bytes) -> None:
     assert listener.port == int.from_bytes(raw[16:18], "big")
 
 
-@given(st.binary(min_size=16, max_size=16), st.integers(16, 128))
-def test_any_source_key_decodes(raw: bytes, prefix_length: int) -> None:
-    """IPv4 sources are addresses, IPv6 ones prefixes of the length in force."""
-    source = layout.decode_source_key(raw, 32, prefix_length)
-    assert source.prefixlen == (32 if source.version == 4 else prefix_length)
+@given(ADDRESS, st.integers(0, 32), st.integers(0, 128))
+def test_any_source_key_decodes(raw: bytes, ipv4_length: int, ipv6_length: int) -> None:
+    """A source or prefix has the length in force for its IP version, and holds the address of its key."""
+    source = layout.decode_source_key(raw, ipv4_length, ipv6_length)
+    assert source.prefixlen == (ipv4_length if source.version == 4 else ipv6_length)
+    assert layout.decode_address(raw) in source
+
+
+@given(st.sampled_from((32, 64, 128)).flatmap(lambda bits: st.tuples(st.integers(0, bits), st.just(bits))))
+def test_a_prefix_mask_has_its_bits_in_front(mask: tuple[int, int]) -> None:
+    """Of so many bits the first are set, as a netmask's are."""
+    length, bits = mask
+    written = "".join(f"{byte:08b}" for byte in layout.prefix_mask(length, bits))
+    assert written == "1" * length + "0" * (bits - length)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 32))
@@ -162,15 +204,7 @@ def test_ipv6_block_keys_survive_the_round_trip(number: int, length: int) -> Non
         assert decoded == network
 
 
-#: Addresses of every kind, most with the zeros behind them that a prefix has.
-PREFIX_ADDRESS = st.one_of(
-    st.binary(min_size=16, max_size=16),
-    st.binary(max_size=16).map(lambda front: front.ljust(16, b"\0")),
-    st.binary(max_size=4).map(lambda front: (bytes(10) + b"\xff\xff" + front).ljust(16, b"\0")),
-)
-
-
-@given(PREFIX_ADDRESS, st.one_of(st.integers(0, 130), st.integers(0, 2**32 - 1)))
+@given(ADDRESS, st.one_of(st.integers(0, 130), st.integers(0, 2**32 - 1)))
 def test_any_block_key_is_a_prefix_or_refused(address: bytes, length: int) -> None:
     """What decodes is the prefix of that key; bits behind the prefix or too long a one are refused."""
     raw = layout.BLOCK_KEY.pack(address, length)
@@ -189,11 +223,14 @@ ONE_RECORD: dict[str, tuple[Callable[[bytes], object], int]] = {
     "listener key": (layout.decode_listener_key, layout.LISTENER_KEY.size),
     "block key": (layout.decode_block_key, layout.BLOCK_KEY.size),
     "source": (lambda raw: layout.decode_source(raw, SOURCE, 0), layout.SOURCE_BYTES),
+    "prefix": (lambda raw: layout.decode_prefix(raw, PREFIX, 0), layout.SOURCE_BYTES),
     "source's last": (layout.source_last_ns, layout.SOURCE_BYTES),
 }
 #: Those that take a multiple of it, a copy for each CPU.
 ONE_FOR_EACH_CPU: dict[str, tuple[Callable[[bytes], object], int]] = {
     "totals": (layout.decode_totals, layout.TOTALS.size),
+    "interfaces": (sight_layout.decode_interfaces, sight_layout.INTERFACES_BYTES),
+    "flows": (lambda raw: sight_layout.decode_flows(raw, 3), sight_layout.FLOWS_BYTES),
     "listener": (lambda raw: layout.decode_listener(memoryview(raw), LISTENER, 0), layout.LISTENER_BYTES),
     "listener's last": (lambda raw: layout.listener_last_ns(memoryview(raw)), layout.LISTENER_BYTES),
 }
