@@ -147,6 +147,7 @@ def _guard(
         asyncio.run(watch.run(control, stop))
     finally:
         history.close()
+        probe.watch_flows(False)  # nobody would read them, and each packet paid for it
         probe.close()
 
 

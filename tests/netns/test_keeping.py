@@ -12,6 +12,7 @@ import pytest
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan
 from bench.net.namespaces import SILENT_IPV4, Topology
+from synguard.probe import layout
 from tests.pinning import bpf_filesystem, pinned_sets
 
 from .conftest import OpenListener, ShakeHands
@@ -20,6 +21,8 @@ from .keeping import Frames, Keeping, attached, counted, passed
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
 PORT = 8080
+#: Where among the probe's settings it says that live flows are to be noted.
+WATCHES_FLOWS = 8
 
 
 @pytest.fixture
@@ -87,6 +90,18 @@ def test_no_packet_is_missed_from_one_daemon_to_the_next(
     assert frames.received > by_the_old > 0 or change != "layout"
     assert len(daemon.named("probe.taken_over")) == (change == "none")
     assert len(daemon.named("probe.replaced")) == (change != "none")
+
+
+def test_what_only_a_daemon_reads_is_not_collected_without_one(keeping: Keeping) -> None:
+    """Live flows are noted while somebody asks for them."""
+    daemon = keeping.start()
+    with keeping.opened("settings") as settings:
+        wanted = list(layout.SETTINGS.unpack(settings.lookup(bytes(4)) or b""))
+        wanted[WATCHES_FLOWS] = 1
+        settings.update(bytes(4), layout.SETTINGS.pack(*wanted))
+        daemon.stop()
+        left = layout.SETTINGS.unpack(settings.lookup(bytes(4)) or b"")
+    assert left[WATCHES_FLOWS] == 0
 
 
 def test_an_older_layout_is_replaced_in_place_and_said(keeping: Keeping) -> None:
