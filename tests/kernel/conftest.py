@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.programs import TC_INGRESS_PROGRAM, XDP_PROGRAM
 from tests.kernel.flood import Flood, flood_through
+from tests.kernel.strangers import Strangers
 from tests.kernel.wire import GatewayWire, MakeWire, Wire
 
 #: The hashes' secret is fixed here, so that a test which fails fails again.
@@ -31,9 +33,18 @@ def probe() -> Iterator[Probe]:
 
 
 @pytest.fixture(scope="session")
-def strangers(probe: Probe) -> Iterator[Flood]:
-    """Yield floods through the tier's probe; the clock is the wire's of whoever asks for both."""
-    with flood_through(probe, 0) as flood:
+def strangers(probe: Probe) -> Iterator[Strangers]:
+    """Yield strangers in front of the tier's probe; the clock is that of the test's wire."""
+    with Strangers.through(probe) as strangers:
+        yield strangers
+
+
+@pytest.fixture(scope="module")
+def own_flood() -> Iterator[Flood]:
+    """Yield floods through a probe of the module's own: what millions leave would disturb others."""
+    loaded = Probe.load(Sizes(), Groups())
+    loaded._secret = SECRET
+    with closing(loaded), flood_through(loaded, TEST_SPAN_NS) as flood:
         yield flood
 
 
@@ -58,6 +69,9 @@ def make_wire(probe: Probe) -> Iterator[MakeWire]:
     for name in ("listeners", "closed_buckets", "blocks"):
         for key, _ in list(probe.maps[name].items()):
             probe.maps[name].delete(key)
+    for name in ("candidates", "prefix_candidates"):
+        while probe.maps[name].pop() is not None:
+            pass
     probe.set_block_lengths(())
     probe.set_clock(0)
 
