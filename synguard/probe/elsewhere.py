@@ -10,7 +10,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -31,22 +31,26 @@ def remove_elsewhere(program_id: int) -> list[str]:
     Only namespaces that a process is in, or that have a name, can be looked into, and only by root.
     """
     removed: list[str] = []
-    for path in _others():
-        with suppress(OSError, NetlinkError):  # not permitted, or it ended meanwhile
-            _call_in(path, lambda: removed.extend(_remove(program_id)))
+    with ExitStack() as stack:
+        for namespace in _others(stack):
+            with suppress(OSError, NetlinkError):  # not permitted, or what it had is gone
+                _call_in(namespace, lambda: removed.extend(_remove(program_id)))
     return removed
 
 
-def _others() -> list[Path]:
-    found: dict[int, Path] = {}
-    for path in (*Path("/proc").glob("[0-9]*/ns/net"), *Path("/run/netns").glob("*")):
+def _others(stack: ExitStack) -> list[int]:
+    """Return descriptors of the others, until ``stack`` is closed: the process that leads to one may end."""
+    found = {_OWN.stat().st_ino: -1}
+    for path in (*Path("/run/netns").glob("*"), *Path("/proc").glob("[0-9]*/ns/net")):
         with suppress(OSError):  # it ended meanwhile
-            found.setdefault(path.stat().st_ino, path)
-    found.pop(_OWN.stat().st_ino, None)
-    return list(found.values())
+            inode = path.stat().st_ino
+            if inode not in found:
+                found[inode] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                stack.callback(os.close, found[inode])
+    return [fd for fd in found.values() if fd >= 0]
 
 
-def _call_in(namespace: Path, work: Callable[[], None]) -> None:
+def _call_in(namespace: int, work: Callable[[], None]) -> None:
     """Call ``work`` in a thread that has entered the namespace, and ends; what it raises is raised here."""
     errors: list[Exception] = []
 
@@ -64,13 +68,9 @@ def _call_in(namespace: Path, work: Callable[[], None]) -> None:
         raise errors[0]
 
 
-def _enter(namespace: Path) -> None:
-    fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if _libc.setns(fd, _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "cannot enter the network namespace", str(namespace))
-    finally:
-        os.close(fd)
+def _enter(namespace: int) -> None:
+    if _libc.setns(namespace, _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot enter the network namespace")
 
 
 def _remove(program_id: int) -> Iterator[str]:
