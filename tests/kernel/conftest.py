@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
@@ -37,15 +36,6 @@ def strangers(probe: Probe) -> Iterator[Strangers]:
     """Yield strangers in front of the tier's probe; the clock is that of the test's wire."""
     with Strangers.through(probe) as strangers:
         yield strangers
-
-
-@pytest.fixture(scope="module")
-def own_flood() -> Iterator[Flood]:
-    """Yield floods through a probe of the module's own: what millions leave would disturb others."""
-    loaded = Probe.load(Sizes(), Groups())
-    loaded._secret = SECRET
-    with closing(loaded), flood_through(loaded, TEST_SPAN_NS) as flood:
-        yield flood
 
 
 @pytest.fixture
