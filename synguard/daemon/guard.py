@@ -139,7 +139,7 @@ class Guard:
     ) -> InterfaceReading:
         index = guarded.attachment.interface.index if guarded.attachment is not None else 0
         present = found.get(index)
-        if present is None:
+        if present is None or _index(guarded.name) != index:  # an interface that goes loses its filters first
             return guarded.reading(None, None)
         guarded.is_up = present.is_up
         if present.missing:
@@ -148,7 +148,7 @@ class Guard:
             self._try_attach(guarded, probe)
         elif guarded.displaced and present.other_xdp is None and self._xdp_mode != "tc":
             self._try_attach(guarded, probe)
-        ingress_packets, _ = probed.get(index % INTERFACE_SLOTS, (None, None))
+        ingress_packets, _ = probed.get(index % INTERFACE_SLOTS, (0, 0))
         return guarded.reading(present, ingress_packets)
 
     def _try_attach(self, guarded: GuardedInterface, probe: Probe) -> None:

@@ -17,8 +17,8 @@ _RING_NS = layout.LISTENER_COHORTS << layout.LISTENER_COHORT_SHIFT
 #: After how long without any attempt a listener may make room for a new one.
 _LISTENER_IDLE_NS = 900 * 10**9
 _CANDIDATES_A_READ = 256
-#: So often must a flow go on to be taken for one: a lost segment that comes again does not.
-_FLOW_ADVANCES = 3
+#: So often must a flow go on to be taken for one: a visit with a single request does so once.
+_FLOW_ADVANCES = 1
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class ProbeReader:
     def flows(self) -> tuple[int, int]:
         """Return how many established flows ingress carries, and how many of them egress shows.
 
-        Since :meth:`synguard.probe.probe.Probe.watch_flows`; at most 256 are noted on each CPU.
+        Since :meth:`synguard.probe.probe.Probe.watch_flows`; at most 1,024 are noted on each CPU.
         """
         raw = self._probe.maps["flows"].lookup(_ONLY_KEY) or b""
         return sight_layout.decode_flows(raw, _FLOW_ADVANCES)

@@ -8,11 +8,11 @@ from synguard.probe.layout import add_copies, require_copies
 
 INTERFACE_SLOTS = 64
 INTERFACES_BYTES = 1024
-FLOW_CELLS = 256
-FLOW_SHOWN_CELLS = 4096
+FLOW_CELLS = 1024
+FLOW_SHOWN_BITS = 1 << 17
 FLOW = struct.Struct("=IIII")
-FLOWS_BYTES = 8192
-FLOWS_SHOWN = 4096
+FLOWS_BYTES = 32768
+FLOWS_SHOWN = 16384
 
 
 def decode_interfaces(raw: bytes) -> dict[int, tuple[int, int]]:
@@ -33,11 +33,15 @@ def decode_flows(raw: bytes, advances: int) -> tuple[int, int]:
     """Return how many flows went on at least ``advances`` times, and how many of those egress showed."""
     require_copies("flows", raw, FLOWS_BYTES)
     copies = [raw[start : start + FLOWS_BYTES] for start in range(0, len(raw), FLOWS_BYTES)]
-    shown = {cell for copy in copies for cell, seen in enumerate(copy[FLOWS_SHOWN:]) if seen}
     live = {
-        (cell, tag)
+        tag
         for copy in copies
-        for cell, (tag, _, _, gone_on) in enumerate(FLOW.iter_unpack(copy[:FLOWS_SHOWN]))
+        for tag, _, _, gone_on in FLOW.iter_unpack(copy[:FLOWS_SHOWN])
         if gone_on >= advances
     }
-    return len(live), sum(tag % FLOW_SHOWN_CELLS in shown for _, tag in live)
+    return len(live), sum(any(_shows(copy, tag % FLOW_SHOWN_BITS) for copy in copies) for tag in live)
+
+
+def _shows(copy: bytes, bit: int) -> bool:
+    """Tell whether one CPU saw a flow with such a bit leave."""
+    return bool(copy[FLOWS_SHOWN + bit // 8] >> bit % 8 & 1)

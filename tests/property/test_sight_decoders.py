@@ -15,7 +15,8 @@ NUMBER = st.integers(0, 2**32 - 1)
 #: A flow in a cell: of few tags, so that CPUs share some, with the numbers that it stopped at.
 CELL = st.tuples(st.sampled_from((0, 1 << 31, 1 << 31 | 4096, 2**32 - 1)), NUMBER, NUMBER, st.integers(0, 5))
 CELLS = st.dictionaries(st.integers(0, sight_layout.FLOW_CELLS - 1), CELL, max_size=8)
-SHOWN = st.dictionaries(st.sampled_from((0, 1, 4095)), st.integers(0, 255))
+#: The bytes in which those tags have their bits, and one beside.
+SHOWN = st.dictionaries(st.sampled_from((0, 1, 512, 16383)), st.integers(0, 255))
 
 
 def pack_flows(cells: Cells, shown: dict[int, int]) -> bytes:
@@ -24,7 +25,7 @@ def pack_flows(cells: Cells, shown: dict[int, int]) -> bytes:
     noted = b"".join(
         sight_layout.FLOW.pack(*cells.get(index, empty)) for index in range(sight_layout.FLOW_CELLS)
     )
-    return noted + bytes(shown.get(index, 0) for index in range(sight_layout.FLOW_SHOWN_CELLS))
+    return noted + bytes(shown.get(index, 0) for index in range(sight_layout.FLOW_SHOWN_BITS // 8))
 
 
 @given(st.lists(st.tuples(CELLS, SHOWN), min_size=1, max_size=3), st.integers(1, 5))
@@ -33,9 +34,15 @@ def test_flows_are_counted_once(copies: list[tuple[Cells, dict[int, int]]], leas
     raw = b"".join(pack_flows(*copy) for copy in copies)
     live, shown = sight_layout.decode_flows(raw, least)
     flows = {cell[0] for cells, _ in copies for cell in cells.values() if cell[3] >= least}
-    seen = {at for _, marks in copies for at, mark in marks.items() if mark}
+    seen = {
+        8 * at + bit
+        for _, marks in copies
+        for at, mark in marks.items()
+        for bit in range(8)
+        if mark >> bit & 1
+    }
     assert live == len(flows)
-    assert shown == sum((tag & 0xFFF) in seen for tag in flows)
+    assert shown == sum(tag % sight_layout.FLOW_SHOWN_BITS in seen for tag in flows)
 
 
 @given(st.binary(min_size=64, max_size=64), st.integers(1, 3), st.integers(0, 2**32))

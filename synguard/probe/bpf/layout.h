@@ -146,19 +146,20 @@ struct interfaces {
 };
 
 /* Established flows, noted while the daemon asks for them; one copy for every CPU. */
-#define FLOW_CELLS 256
-#define FLOW_SHOWN_CELLS 4096
+#define FLOW_CELLS 1024
+#define FLOW_WINDOW (1 << 20) /* bytes that a connection goes on by between two of its segments, at most */
+#define FLOW_SHOWN_BITS (1 << 17)
 
 struct flow {
 	u32 tag; /* 0: nobody's */
 	u32 sequence;
 	u32 acknowledgement;
-	u32 advances; /* segments that had more of both numbers than the one before */
+	u32 advances; /* segments that went on in both numbers */
 };
 
 struct flows {
 	struct flow cells[FLOW_CELLS];
-	u8 shown[FLOW_SHOWN_CELLS]; /* whether egress had a flow of such a tag */
+	u8 shown[FLOW_SHOWN_BITS / 8]; /* whether egress had a flow of such a tag */
 };
 
 #endif

@@ -35,7 +35,7 @@ int main(void)
     SIZE(interfaces) SIZE(flow) SIZE(flows) AT(flows, shown)
     VALUE(LISTENER_COHORT_SHIFT) VALUE(LISTENER_COHORTS) VALUE(SOURCE_COHORT_SHIFT) VALUE(SOURCE_COHORTS)
     VALUE(HANDSHAKE_TIME_BINS) VALUE(SKETCH_EPOCH_SHIFT) VALUE(BLOCK_LENGTHS_MAX)
-    VALUE(TTL_BINS) VALUE(SKETCH_REGISTERS) VALUE(INTERFACE_SLOTS) VALUE(FLOW_CELLS) VALUE(FLOW_SHOWN_CELLS)
+    VALUE(TTL_BINS) VALUE(SKETCH_REGISTERS) VALUE(INTERFACE_SLOTS) VALUE(FLOW_CELLS) VALUE(FLOW_SHOWN_BITS)
     return 0;
 }
 """
@@ -100,7 +100,7 @@ def test_sizes_and_offsets_agree(witness: dict[str, list[str]]) -> None:
         "SKETCH_REGISTERS": layout.SKETCH_REGISTERS,
         "INTERFACE_SLOTS": sight_layout.INTERFACE_SLOTS,
         "FLOW_CELLS": sight_layout.FLOW_CELLS,
-        "FLOW_SHOWN_CELLS": sight_layout.FLOW_SHOWN_CELLS,
+        "FLOW_SHOWN_BITS": sight_layout.FLOW_SHOWN_BITS,
     }
     assert dict(line.rsplit(" ", 1) for line in witness["numbers"]) == {
         name: str(value) for name, value in mirrored.items()
