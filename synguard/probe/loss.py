@@ -16,6 +16,24 @@ That is exact where every newer attempt stays unfinished and every slot was take
 into a flood. Free slots, and newer attempts that complete or are refused meanwhile, only make it less.
 Retransmissions, duplicates and SYNs that a block drops take no slot, and are not among the attempts.
 A handshake that is lost counts as never completed: that is what its loss costs.
+
+**Sources.** Who comes once gets no entry among the sources, or ten million of them would push out whoever
+matters. The doorkeeper counts a stranger's SYNs for an epoch of ``EPOCH_S``, in one of 2^18 cells. The
+first ``ADMITTED_FREELY`` strangers of an epoch on each CPU get an entry at once. Of the others one needs
+``KNOCKS`` SYNs within an epoch, and one more for each ``STRANGERS_A_KNOCK`` SYNs that strangers have sent in
+it so far on all CPUs. So a source of ``syn_per_s`` that begins with an epoch has its entry by its k-th SYN,
+at the latest, for the least k within the epoch for which
+
+    k >= KNOCKS + floor(strangers_per_s * k / syn_per_s / STRANGERS_A_KNOCK)
+
+Strangers of the same cell, one for every eight that raise the threshold, only help. One that begins late in
+an epoch may have to begin again in the next. Its SYNs before that count everywhere but at the source: at the
+listener, in the totals and at its prefix. A source that is slower than ``known_from_syn_per_s`` stays unknown
+beside so many strangers, but for luck at an epoch's beginning.
+
+An entry is forgotten when as many newer ones came since its last SYN as the table has room for. Strangers
+make few: the free ones, 240 a second and CPU. So with 8,192 entries on two CPUs a source that comes once in
+17 seconds keeps its own.
 """
 
 from __future__ import annotations
@@ -24,6 +42,11 @@ import math
 
 HANDSHAKE_BUCKETS = 1 << 18
 BUCKET_SLOTS = 7
+
+EPOCH_S = (1 << 28) / 1e9
+ADMITTED_FREELY = 64
+KNOCKS = 4
+STRANGERS_A_KNOCK = 1 << 15
 
 
 def handshake_loss(attempts_per_s: float, hold_s: float) -> float:
@@ -39,6 +62,34 @@ def handshake_loss(attempts_per_s: float, hold_s: float) -> float:
     if attempts_per_s < 0 or hold_s < 0:
         raise ValueError(f"neither a rate nor a time is below 0: {attempts_per_s}, {hold_s}")
     return _poisson_at_least(BUCKET_SLOTS, attempts_per_s * hold_s / HANDSHAKE_BUCKETS)
+
+
+def syns_before_entry(syn_per_s: float, strangers_per_s: float) -> float:
+    """Return how many SYNs of a source are at most not booked to it, before it has an entry.
+
+    It begins with an epoch; infinity for a source that gets none, see ``known_from_syn_per_s``.
+
+    Args:
+        syn_per_s: the source's own, above 0.
+        strangers_per_s: SYNs of sources without an entry, on all CPUs.
+
+    """
+    if strangers_per_s * EPOCH_S <= ADMITTED_FREELY:
+        return 0
+    knocks = KNOCKS
+    while knocks <= syn_per_s * EPOCH_S:
+        wanted = KNOCKS + int(strangers_per_s * knocks / syn_per_s / STRANGERS_A_KNOCK)
+        if knocks >= wanted:
+            return knocks - 1
+        knocks = wanted
+    return math.inf
+
+
+def known_from_syn_per_s(strangers_per_s: float) -> float:
+    """Return the least rate at which a source surely gets an entry beside so many strangers; 0: any."""
+    if strangers_per_s * EPOCH_S <= ADMITTED_FREELY:
+        return 0.0
+    return KNOCKS / EPOCH_S + strangers_per_s / STRANGERS_A_KNOCK
 
 
 def _poisson_at_least(count: int, mean: float) -> float:

@@ -10,7 +10,6 @@ import pytest
 
 from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.programs import TC_INGRESS_PROGRAM, XDP_PROGRAM
-from tests.kernel.flood import Flood, flood_through
 from tests.kernel.strangers import Strangers
 from tests.kernel.wire import GatewayWire, MakeWire, Wire
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from bench.cost.frames import Segment
 from bench.cost.resident import resident
 from bench.cost.writer import Stream, Writer
 from bench.scenario.model import Family
-from synguard.probe.probe import Probe
+from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.programs import TC_EGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.reader import ProbeReader
+
+NS_PER_S = 10**9
 
 
 @dataclass(slots=True)
@@ -64,4 +66,13 @@ def flood_through(probe: Probe, start_ns: int) -> Iterator[Flood]:
         stack.callback(probe.set_clock, 0)
         flood = Flood(probe, writer, ProbeReader(probe), start_ns)
         flood.wait_ns(0)
+        yield flood
+
+
+@contextmanager
+def own_flood(secret: tuple[int, int], start_ns: int = NS_PER_S) -> Iterator[Flood]:
+    """Yield floods through a probe of the caller's own: what millions leave would disturb others."""
+    probe = Probe.load(Sizes(), Groups())
+    probe._secret = secret
+    with closing(probe), flood_through(probe, start_ns) as flood:
         yield flood

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections import deque
 
 import pytest
 
-from synguard.probe.loss import BUCKET_SLOTS, HANDSHAKE_BUCKETS, handshake_loss
+from synguard.probe.loss import (
+    BUCKET_SLOTS,
+    EPOCH_S,
+    HANDSHAKE_BUCKETS,
+    handshake_loss,
+    known_from_syn_per_s,
+    syns_before_entry,
+)
 
 ATTEMPTS = 200_000
 
@@ -72,3 +80,36 @@ def test_neither_a_rate_nor_a_time_is_negative() -> None:
         handshake_loss(-1, 1)
     with pytest.raises(ValueError, match="below 0"):
         handshake_loss(1, -1)
+
+
+def test_in_quiet_times_every_source_is_known_at_once() -> None:
+    """Up to 64 strangers an epoch, which are 238 a second, no SYN of anybody's is missing."""
+    assert syns_before_entry(0.1, 0) == syns_before_entry(0.1, 230) == 0
+    assert known_from_syn_per_s(230) == 0
+    assert syns_before_entry(0.1, 240) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("syn_per_s", "strangers_per_s", "expected"),
+    [
+        (200, 1000, 3),
+        (200, 1_000_000, 3),
+        (60, 1_000_000, 6),
+        (100_000, 2_000_000, 3),
+        (40, 1_000_000, math.inf),
+    ],
+)
+def test_a_source_is_known_after_a_few_syns(
+    syn_per_s: float, strangers_per_s: float, expected: float
+) -> None:
+    """Three are missing of one that is fast, a few more of one that is slow, all of one that is too slow."""
+    assert syns_before_entry(syn_per_s, strangers_per_s) == expected
+
+
+@pytest.mark.parametrize("strangers_per_s", [1000, 30_000, 100_000, 1_000_000, 10_000_000])
+def test_whoever_is_fast_enough_gets_an_entry(strangers_per_s: float) -> None:
+    """From the stated rate on a source is known within an epoch, and well below it never."""
+    least = known_from_syn_per_s(strangers_per_s)
+    for factor in (1.0, 1.1, 2.0, 100.0):
+        assert syns_before_entry(factor * least, strangers_per_s) < factor * least * EPOCH_S
+    assert syns_before_entry(0.5 * least, strangers_per_s) == math.inf
