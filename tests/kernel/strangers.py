@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from ipaddress import ip_address
 
 from bench.cost.frames import Segment
 from bench.cost.resident import resident
 from bench.cost.writer import Stream, Writer
 from bench.scenario.model import Family
+from synguard.model import Listener
 from synguard.probe.probe import Probe
 from synguard.probe.programs import XDP_PROGRAM
 
-#: Below it the packets' numbers are those of tests that choose them.
+#: Nobody answers where they go, so their attempts are in a closed bucket.
+ASKED = {4: Listener(ip_address("198.18.0.1"), 0), 6: Listener(ip_address("2001:2:0:1::1"), 0)}
+#: Sources that tests choose by number have lower ones.
 _FIRST_STRANGER = 1 << 40
 
 
 class Strangers:
-    """Whoever sends SYNs to one port of one server; the clock is the caller's."""
+    """Whoever sends SYNs to one port of one server; the clock is the caller's.
+
+    A source is a number, which stands for a random address. Each SYN is an attempt of its own.
+    """
 
     def __init__(self, probe: Probe, writer: Writer) -> None:
         self._program = probe.programs[XDP_PROGRAM]
@@ -26,12 +33,22 @@ class Strangers:
 
     def come(self, family: Family, number: int) -> None:
         """Deliver a SYN of each of so many that nobody has seen; a few may have one address."""
-        self.give(Stream(Segment.SYN, family, self._next, scattered=True), number)
-        self._next += number
+        self.come_again(family, self._next, number)
 
-    def give(self, stream: Stream, packets: int) -> None:
-        """Deliver a stream's first packets."""
-        self._writer.run(self._program, stream, packets)
+    def come_again(self, family: Family, first: int, number: int) -> None:
+        """Deliver a SYN of each of so many sources, from the one with that number on."""
+        self._give(family, (first - self._next) % 2**64, 0, number)
+
+    def come_often(self, family: Family, source: int, times: int) -> None:
+        """Deliver so many SYNs of one source."""
+        self._give(family, source, 1, times)
+
+    def _give(self, family: Family, first_client: int, clients: int, number: int) -> None:
+        stream = Stream(
+            Segment.SYN, family, self._next, first_client, clients, scattered=True, fresh_numbers=True
+        )
+        self._next += number
+        self._writer.run(self._program, stream, number)
 
     @classmethod
     @contextmanager
