@@ -24,6 +24,7 @@ from .devices import (
     Workshop,
     assert_exact,
     count_handshakes,
+    everything,
     listen,
     shown,
 )
@@ -59,39 +60,40 @@ def their_program(topology: Topology, interface: str) -> str:
     return line
 
 
-@pytest.mark.parametrize("native", [True, False], ids=["native", "generic"])
 def test_beside_somebody_elses_program_handshakes_are_counted_and_it_stays(
-    topology: Topology, workshop: Workshop, foreign: int, tmp_path: Path, native: bool
+    topology: Topology, workshop: Workshop, foreign: int, tmp_path: Path
 ) -> None:
     """In either mode theirs stays on the interface; status names it, and says what that costs."""
-    way = workshop.veth("veth0")
-    attach_xdp(topology.server.namespace, "veth0", foreign, native=native)
-    before = shown(topology.server, "veth0")
-    with Daemon(topology.server, ["veth0"], tmp_path) as daemon:
+    ways = [workshop.veth("native0"), workshop.veth("generic0")]
+    for way in ways:
+        attach_xdp(topology.server.namespace, way.guarded, foreign, native=way.guarded == "native0")
+    before = everything(topology.server)
+    with Daemon(topology.server, [way.guarded for way in ways], tmp_path) as daemon:
         daemon.wait_until_ready()
-        described = daemon.interface("veth0")
-        assert described["ingress"] == "tc-ingress"
-        assert f"somebody else's XDP program ({THEIRS}" in str(described["note"])
-        assert "blocks are not enforced here" in str(described["note"])
-        assert_exact(count_handshakes(daemon, way))
+        for way in ways:
+            described = daemon.interface(way.guarded)
+            assert described["ingress"] == "tc-ingress"
+            assert f"somebody else's XDP program ({THEIRS}" in str(described["note"])
+            assert "blocks are not enforced here" in str(described["note"])
+            assert_exact(count_handshakes(daemon, way))
         assert daemon.stop() == 0
-    assert shown(topology.server, "veth0") == before
+    assert everything(topology.server) == before
+    assert THEIRS in before
 
 
-@pytest.mark.parametrize("mode", ["native", "generic"])
 def test_a_mode_that_somebody_else_occupies_is_refused(
-    topology: Topology, workshop: Workshop, foreign: int, tmp_path: Path, mode: str
+    topology: Topology, workshop: Workshop, foreign: int, tmp_path: Path
 ) -> None:
     """Whoever asks for one mode gets that or a refusal that names the occupant and the way out."""
     workshop.veth("veth0")
     attach_xdp(topology.server.namespace, "veth0", foreign)
-    before = shown(topology.server, "veth0")
+    before = everything(topology.server)
     with (
         pytest.raises(SynguardError, match=rf'{THEIRS}, id \d+\).*stays; .*probe.xdp_mode = "auto"'),
-        Daemon(topology.server, ["veth0"], tmp_path, {"probe": {"xdp_mode": mode}}) as daemon,
+        Daemon(topology.server, ["veth0"], tmp_path, {"probe": {"xdp_mode": "native"}}) as daemon,
     ):
         daemon.wait_until_ready()
-    assert shown(topology.server, "veth0") == before
+    assert everything(topology.server) == before
 
 
 def exchange(way: Way, address: str) -> None:
