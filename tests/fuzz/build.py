@@ -80,6 +80,9 @@ class HostParser:
             function.restype = None
         self._library.host_siphash.restype = ctypes.c_uint64
         self._library.host_siphash.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
+        for function in (self._library.host_tuple_hash, self._library.host_source_hash):
+            function.restype = ctypes.c_uint64
+            function.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
         count = len(packet_fields(HEADERS))
         self.fields = tuple(
             Field(field.name.decode(), field.at, field.size_bytes)
@@ -112,6 +115,19 @@ class HostParser:
     def siphash(self, secret: bytes, message: bytes) -> int:
         """Return the hash of a message under a secret of 16 bytes."""
         return int(self._library.host_siphash(secret, message, len(message)))
+
+    def tuple_hash(self, secret: bytes, answer: bytes) -> int:
+        """Return the hash by which the probe finds the handshake of a parsed segment."""
+        return int(self._library.host_tuple_hash(secret, answer))
+
+    def source_hash(self, secret: bytes, answer: bytes) -> int:
+        """Return the hash by which the probe finds the source of a parsed segment."""
+        return int(self._library.host_source_hash(secret, answer))
+
+    def field(self, name: str, answer: bytes) -> bytes:
+        """Return the bytes of a field."""
+        found = next(field for field in self.fields if field.name == name)
+        return answer[found.at : found.at + found.size_bytes]
 
 
 def build_library(folder: Path) -> HostParser:

@@ -3,6 +3,7 @@
 #include "layout.h"
 #include "packet.h"
 #include "siphash.h"
+#include "hashes.h"
 #include "answer.h"
 #include "oracle.h"
 #include "packet_fields.h"
@@ -53,4 +54,20 @@ u64 host_siphash(const u64 secret[2], const u8 *message, size_t bytes)
 	word = 0;
 	memcpy(&word, message + at, bytes - at);
 	return siphash_finish(&s, bytes, word);
+}
+
+u64 host_tuple_hash(const u64 secret[2], const struct answer *answer)
+{
+	struct settings settings = {.secret = {secret[0], secret[1]}};
+	struct packet packet = answer->packet;
+
+	return tuple_hash(&settings, &packet);
+}
+
+u64 host_source_hash(const u64 secret[2], const struct answer *answer)
+{
+	struct settings settings = {.secret = {secret[0], secret[1]}};
+	struct address source = answer->packet.source;
+
+	return address_hash(&settings, &source, answer->packet.ipv6);
 }
