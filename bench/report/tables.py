@@ -50,6 +50,7 @@ _LOAD = {
 _COST = {
     "ns_per_packet": "each packet",
     "ns_over_empty": "over empty",
+    "ns_over_alone": "over alone",
     "generator_busy": "generator busy",
     "receiver_busy": "receiver busy",
     "receiver_ns_per_frame": "receiver, per frame",

@@ -78,6 +78,9 @@ FIGURES: dict[str, Figure] = {
         "over those that it took",
     ),
     "ns_over_empty": Figure("ns", "lower", "the same, less the empty program's in the same repetition"),
+    "ns_over_alone": Figure(
+        "ns", "lower", "the same of two CPUs at once, less that of one while the other rests"
+    ),
     "received_per_s": Figure("1/s", "higher", "live: packets that the receiver took off its ring"),
     "refused_share": Figure("ratio", None, "live: packets that its full ring refused, over those sent"),
 }

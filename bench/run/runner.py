@@ -20,8 +20,16 @@ from bench.results.verdicts import judge
 from bench.run.arena import Stage, Wanted
 from bench.run.telling import line_of
 from bench.run.trial import FloodTrial
+from bench.scaling import scaling
 from bench.scenario.load import Cell, Plan
-from bench.scenario.model import CostScenario, FloodScenario, LiveScenario, Premise, Promise
+from bench.scenario.model import (
+    CostScenario,
+    FloodScenario,
+    LiveScenario,
+    Premise,
+    Promise,
+    ScalingScenario,
+)
 from synguard.errors import SynguardError
 
 #: A trial whose premises did not hold is played again, at most so many times more.
@@ -90,12 +98,17 @@ class Runner:
             self._kept_s = now_s
 
     def _trials(self, plan: Plan) -> Iterator[Trial]:
-        if isinstance(plan.scenario, CostScenario):
-            yield from ladder.play(plan.scenario, self._tell)
-            return
-        if isinstance(plan.scenario, LiveScenario):
-            yield from live.play(plan.scenario, self._tell)
-            return
+        scenario = plan.scenario
+        if isinstance(scenario, CostScenario):
+            yield from ladder.play(scenario, self._tell)
+        elif isinstance(scenario, LiveScenario):
+            yield from live.play(scenario, self._tell)
+        elif isinstance(scenario, ScalingScenario):
+            yield from scaling.play(scenario, self._tell)
+        else:
+            yield from self._flood_trials(plan)
+
+    def _flood_trials(self, plan: Plan) -> Iterator[Trial]:
         for repetition in range(1, plan.scenario.repetitions + 1):
             for cell in in_turn(plan.cells, repetition):
                 for trial in _until_valid(self._stage, cell, repetition):

@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def kind(self) -> str:
-        """``flood``, ``cost`` or ``live``."""
+        """``flood``, ``cost``, ``live`` or ``scaling``."""
         return str(self.scenario.__struct_config__.tag)
 
 

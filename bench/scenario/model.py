@@ -197,4 +197,23 @@ class LiveScenario(Record, tag_field="kind", tag="live", frozen=True, kw_only=Tr
     promises: tuple[Promise, ...] = ()
 
 
-Scenario = FloodScenario | CostScenario | LiveScenario
+class ScalingScenario(Record, tag_field="kind", tag="scaling", frozen=True, kw_only=True):
+    """Measures nanoseconds per packet on one CPU and on two at once; one cell a program and sharing."""
+
+    purpose: str
+    premises: tuple[Premise, ...] = ()
+    #: Of ``bench.scaling.scaling``.
+    programs: tuple[str, ...]
+    #: Of ``bench.scaling.sharing``.
+    sharings: tuple[str, ...]
+    families: tuple[Family, ...] = (4, 6)
+    #: Flows established before, in each family.
+    flows: Annotated[int, Meta(ge=1, le=8_000_000)] = 1_000_000
+    #: Turns of each program, alone and together, and packets in each.
+    turns: Annotated[int, Meta(ge=1, le=100)] = 6
+    packets_per_turn: Annotated[int, Meta(ge=1000, le=10_000_000)] = 50_000
+    repetitions: Annotated[int, Meta(ge=1, le=100)] = 5
+    promises: tuple[Promise, ...] = ()
+
+
+Scenario = FloodScenario | CostScenario | LiveScenario | ScalingScenario

@@ -1,0 +1,1 @@
+"""Measures what CPUs that run the probe at the same time cost each other."""
