@@ -64,7 +64,9 @@ def _sections(alert: Mapping[str, Any]) -> Iterator[str]:
         yield "Since it opened\n" + _counts(alert)
     if alert["measurements"]:
         yield "Observed\n" + _measurements(alert["measurements"])
-    if alert["evidence"] and not is_blind(alert):
+    if is_blind(alert):
+        return
+    if alert["evidence"]:
         yield "Evidence\n" + _evidence(alert["evidence"])
     yield "Action\n" + _action(alert)
     if alert["top_sources"]:

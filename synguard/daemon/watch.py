@@ -170,7 +170,7 @@ class Watch:
 
     def _needs_decision(self, alert: Alert) -> bool:
         """Tell whether the picture, the mode or the time calls for a new decision."""
-        if alert.id in self._considering:
+        if alert.id in self._considering or alert.kind is AlertKind.BLIND:
             return False
         if alert.id not in self._decided:
             return True
@@ -218,7 +218,7 @@ class Watch:
         """Decide again about every open alert, since the operator changed what may be done."""
         self._decided.clear()
         for alert in self.detector.open_alerts():
-            if alert.id not in self._considering:
+            if self._needs_decision(alert):
                 self._consider(alert)
 
     def open_alerts(self) -> list[Alert]:

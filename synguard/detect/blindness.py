@@ -7,7 +7,8 @@ is shorter), so that somebody who takes the probe away every second makes one al
 
 What a person wants to hear of at three in the morning
 ------------------------------------------------------
-* Whatever the daemon mends by itself is told all the same, and closes by itself: for a second nobody looked.
+* Whatever the daemon mends by itself is told all the same, and closes by itself: for up to a second, which is
+  how often it looks, nobody saw anything. The alert begins when that was noticed.
 * Displaced by somebody else's XDP program, the probe observes from tc. Then it is blind no more, and the
   alert closes; that nothing can be dropped any more is in that alert, and stays in ``status`` as a note.
 * An interface that vanishes is told of: it may be back under another name, with all the traffic on it. One

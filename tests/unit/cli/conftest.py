@@ -114,7 +114,6 @@ BLIND = Alert(
         Evidence("to_do", "nothing now", 0.0),
     ),
     measurements=(Measurement("received_unseen", 250, 10, "packets"),),
-    decision="no response is meant for blind alerts",
 )
 
 Cli = Callable[..., Result]

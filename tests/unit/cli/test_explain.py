@@ -59,8 +59,7 @@ Observed
         in output
     )
     assert "received_unseen" in output
-    assert output.endswith("Action\n  no response is meant for blind alerts\n")
-    for unsaid in ("attempts", "listener", "source", "impact", "Evidence", "half-open"):
+    for unsaid in ("attempts", "listener", "source", "impact", "Evidence", "half-open", "Action"):
         assert unsaid not in output
 
 

@@ -106,6 +106,16 @@ def test_a_response_that_is_about_to_end_is_decided_anew() -> None:
     assert len(stage.considered) == 2
 
 
+def test_what_is_not_seen_is_saved_and_calls_for_no_decision() -> None:
+    """Blindness is mended and not responded to, whatever the mode becomes."""
+    stage = Stage([])
+    blind = replace(FLOOD, kind=AlertKind.BLIND, alert_class=None, source=None)
+    saved = asyncio.run(stage.play(AlertOpened(blind), AlertUpdated(blind)))
+    stage.watch.mode_changed()
+    assert stage.considered == []
+    assert saved == blind
+
+
 def test_a_fault_in_deciding_costs_the_answer_and_not_the_guard() -> None:
     """The alert stays, with the reason why nothing was done."""
     stage = Stage([])
