@@ -10,6 +10,7 @@ import pytest
 
 from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.programs import TC_INGRESS_PROGRAM, XDP_PROGRAM
+from tests.kernel.series import wipe
 from tests.kernel.strangers import Strangers
 from tests.kernel.wire import GatewayWire, MakeWire, Wire
 
@@ -31,10 +32,17 @@ def probe() -> Iterator[Probe]:
 
 
 @pytest.fixture(scope="session")
-def strangers(probe: Probe) -> Iterator[Strangers]:
+def all_strangers(probe: Probe) -> Iterator[Strangers]:
     """Yield strangers in front of the tier's probe; the clock is that of the test's wire."""
     with Strangers.through(probe) as strangers:
         yield strangers
+
+
+@pytest.fixture(scope="module")
+def strangers(probe: Probe, all_strangers: Strangers) -> Iterator[Strangers]:
+    """Yield strangers for a module; then their handshakes are wiped out, which would look young to others."""
+    yield all_strangers
+    wipe(probe)
 
 
 @pytest.fixture
