@@ -1,9 +1,9 @@
 """Rate limits by netfilter: the rules that people are told to use against SYN floods.
 
-All of them look at SYNs alone, at the earliest hook that both iptables and nftables know (prerouting,
-priority raw: before connection tracking), and so serve a server and a gateway alike. A limit by source keeps
-one entry for each IPv4 address or IPv6 /64, in a table of bounded size. What becomes of strangers once it is
-full differs: nftables lets them pass, hashlimit drops them.
+All of them look at SYNs alone, all but one at the earliest hook that both iptables and nftables know
+(prerouting, priority raw: before connection tracking), and so serve a server and a gateway alike. A limit by
+source keeps one entry for each IPv4 address or IPv6 /64, in a table of bounded size. What becomes of
+strangers once it is full differs: nftables lets them pass, hashlimit drops them.
 """
 
 from __future__ import annotations
@@ -55,33 +55,47 @@ table inet $table {
 	}
 }
 """)
+_INGRESS = Template("""
+table netdev $table {
+	counter dropped { }
+	chain syns {
+		type filter hook ingress device "$interface" priority 0; policy accept;
+		tcp dport $port tcp flags & (fin | syn | rst | ack) == syn \
+			limit rate over $rate/second burst $burst packets counter name dropped drop
+	}
+}
+""")
 
 
 @contextlib.contextmanager
-def nft_table(namespace: str, rules: str, feature: str) -> Iterator[None]:
-    """Have the table ``TABLE`` of family inet, as the rules make it, while the block lasts."""
+def nft_table(namespace: str, rules: str, feature: str, family: str = "inet") -> Iterator[None]:
+    """Have the table ``TABLE`` of a family, as the rules make it, while the block lasts."""
     run_command(namespace, ["nft", "-f", "-"], rules, feature)
     try:
         yield
     finally:
-        run_command(namespace, ["nft", "delete", "table", "inet", TABLE])
+        run_command(namespace, ["nft", "delete", "table", family, TABLE])
 
 
 class _NftLimit(Deployed):
     """What the rules' counter tells."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, family: str) -> None:
         self._namespace = namespace
+        self._family = family
 
     def dropped_syns(self) -> int:
         """Return how many SYNs were above the limit."""
-        listing = run_command(self._namespace, ["nft", "-j", "list", "counter", "inet", TABLE, "dropped"])
+        command = ["nft", "-j", "list", "counter", self._family, TABLE, "dropped"]
+        listing = run_command(self._namespace, command)
         counters = [entry["counter"] for entry in json.loads(listing)["nftables"] if "counter" in entry]
         return sum(counter["packets"] for counter in counters)
 
 
 @contextlib.contextmanager
-def _limited(target: Target, rules: Template, syn_per_s: int, burst_syns: int) -> Iterator[Deployed]:
+def _limited(
+    target: Target, rules: Template, syn_per_s: int, burst_syns: int, family: str = "inet"
+) -> Iterator[Deployed]:
     text = rules.substitute(
         table=TABLE,
         interface=target.guarded.interface,
@@ -90,8 +104,9 @@ def _limited(target: Target, rules: Template, syn_per_s: int, burst_syns: int) -
         rate=syn_per_s,
         burst=burst_syns,
     )
-    with nft_table(target.guarded.namespace, text, "CONFIG_NF_TABLES_INET and CONFIG_NFT_LIMIT"):
-        yield _NftLimit(target.guarded.namespace)
+    feature = f"CONFIG_NF_TABLES_{family.upper()} and CONFIG_NFT_LIMIT"
+    with nft_table(target.guarded.namespace, text, feature, family):
+        yield _NftLimit(target.guarded.namespace, family)
 
 
 def nft_limit(target: Target) -> AbstractContextManager[Deployed]:
@@ -102,6 +117,11 @@ def nft_limit(target: Target) -> AbstractContextManager[Deployed]:
 def nft_limit_global(target: Target) -> AbstractContextManager[Deployed]:
     """Drop the SYNs of everybody together above ``GLOBAL_SYN_PER_S``, while the ``with`` block lasts."""
     return _limited(target, _GLOBAL, GLOBAL_SYN_PER_S, GLOBAL_BURST_SYNS)
+
+
+def nft_ingress_limit(target: Target) -> AbstractContextManager[Deployed]:
+    """Do the same before the stack looks at them at all, right behind XDP and tc."""
+    return _limited(target, _INGRESS, GLOBAL_SYN_PER_S, GLOBAL_BURST_SYNS, "netdev")
 
 
 _CHAIN = "bench_syns"

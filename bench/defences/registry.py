@@ -11,6 +11,7 @@ from bench.defences.firewall import (
     GLOBAL_SYN_PER_S,
     SOURCE_SYN_PER_S,
     iptables_hashlimit,
+    nft_ingress_limit,
     nft_limit,
     nft_limit_global,
 )
@@ -58,6 +59,12 @@ _KINDS = (
         f"nftables drops the SYNs of everybody together above {GLOBAL_SYN_PER_S}/s.",
         nft_limit_global,
         needs=("nftables", "CONFIG_NF_TABLES_INET", "CONFIG_NFT_LIMIT"),
+    ),
+    Defence(
+        "nft-ingress-limit",
+        f"The same at the interface's ingress hook, before the stack: above {GLOBAL_SYN_PER_S}/s.",
+        nft_ingress_limit,
+        needs=("nftables", "CONFIG_NF_TABLES_NETDEV", "CONFIG_NFT_LIMIT"),
     ),
     Defence(
         "iptables-hashlimit",

@@ -51,6 +51,7 @@ _COST = {
     "ns_per_packet": "each packet",
     "ns_over_empty": "over empty",
     "ns_over_alone": "over alone",
+    "read_us": "one read",
     "generator_busy": "generator busy",
     "receiver_busy": "receiver busy",
     "receiver_ns_per_frame": "receiver, per frame",

@@ -81,6 +81,7 @@ FIGURES: dict[str, Figure] = {
     "ns_over_alone": Figure(
         "ns", "lower", "the same of two CPUs at once, less that of one while the other rests"
     ),
+    "read_us": Figure("µs", "lower", "median time of one read of all that the daemon reads of the kernel"),
     "received_per_s": Figure("1/s", "higher", "live: packets that the receiver took off its ring"),
     "refused_share": Figure("ratio", None, "live: packets that its full ring refused, over those sent"),
 }

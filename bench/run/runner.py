@@ -14,6 +14,7 @@ from bench.folders import folder
 from bench.live import live
 from bench.measure.premises import broken_premises, deserves_another_try
 from bench.measure.trial_figures import facts_of, figures_of
+from bench.reading import reading
 from bench.results.cells import cells_of, has_labels
 from bench.results.model import Result, ScenarioResult, Trial, now
 from bench.results.verdicts import judge
@@ -28,6 +29,7 @@ from bench.scenario.model import (
     LiveScenario,
     Premise,
     Promise,
+    ReadingScenario,
     ScalingScenario,
 )
 from synguard.errors import SynguardError
@@ -105,6 +107,8 @@ class Runner:
             yield from live.play(scenario, self._tell)
         elif isinstance(scenario, ScalingScenario):
             yield from scaling.play(scenario, self._tell)
+        elif isinstance(scenario, ReadingScenario):
+            yield from reading.play(scenario, self._tell)
         else:
             yield from self._flood_trials(plan)
 

@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def kind(self) -> str:
-        """``flood``, ``cost``, ``live`` or ``scaling``."""
+        """``flood``, ``cost``, ``live``, ``scaling`` or ``reading``."""
         return str(self.scenario.__struct_config__.tag)
 
 

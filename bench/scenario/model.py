@@ -216,4 +216,17 @@ class ScalingScenario(Record, tag_field="kind", tag="scaling", frozen=True, kw_o
     promises: tuple[Promise, ...] = ()
 
 
-Scenario = FloodScenario | CostScenario | LiveScenario | ScalingScenario
+class ReadingScenario(Record, tag_field="kind", tag="reading", frozen=True, kw_only=True):
+    """Measures the time of one read of the probe's maps, before millions of strangers and after."""
+
+    purpose: str
+    premises: tuple[Premise, ...] = ()
+    #: That flood a listener all along; strangers come once.
+    sources: Annotated[int, Meta(ge=1, le=500)] = 10
+    strangers: Annotated[int, Meta(ge=1, le=100_000_000)] = 10_000_000
+    reads: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    repetitions: Annotated[int, Meta(ge=1, le=100)] = 3
+    promises: tuple[Promise, ...] = ()
+
+
+Scenario = FloodScenario | CostScenario | LiveScenario | ScalingScenario | ReadingScenario

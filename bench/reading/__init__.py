@@ -1,0 +1,1 @@
+"""Measures what one look of the daemon's into the kernel takes."""
