@@ -17,6 +17,7 @@ struct frame {
 	const u8 *bytes;
 	size_t size;
 	size_t at; /* where the next header begins */
+	size_t end; /* of the IP datagram; none for a jumbogram */
 };
 
 static int has(const struct frame *frame, size_t bytes)
@@ -76,6 +77,7 @@ static int oracle_ipv4(struct frame *frame, struct packet *packet)
 	memcpy(packet->source.bytes + 12, frame->bytes + frame->at + 12, 4);
 	memcpy(packet->destination.bytes, prefix, 12);
 	memcpy(packet->destination.bytes + 12, frame->bytes + frame->at + 16, 4);
+	frame->end = frame->at + total;
 	frame->at += header;
 	return PARSED_TCP;
 }
@@ -122,7 +124,6 @@ static int oracle_ipv6(struct frame *frame, struct packet *packet)
 {
 	const u8 *header = frame->bytes + frame->at;
 	u32 payload;
-	size_t end;
 	int result;
 
 	if (!has(frame, 40))
@@ -137,10 +138,10 @@ static int oracle_ipv6(struct frame *frame, struct packet *packet)
 	memcpy(packet->source.bytes, header + 8, 16);
 	memcpy(packet->destination.bytes, header + 24, 16);
 	frame->at += 40;
-	end = frame->at + payload;
-	result = oracle_extensions(frame, header[6]);
 	/* Without a length, as a jumbogram is, only the frame ends it. */
-	if (result == PARSED_TCP && payload > 0 && frame->at + 20 > end)
+	frame->end = payload > 0 ? frame->at + payload : SIZE_MAX;
+	result = oracle_extensions(frame, header[6]);
+	if (result == PARSED_TCP && frame->at + 20 > frame->end)
 		return TRUNCATED_TCP;
 	return result;
 }
@@ -152,7 +153,7 @@ static int oracle_tcp(struct frame *frame, struct packet *packet)
 	if (!has(frame, 20))
 		return TRUNCATED_TCP;
 	words = number(frame, 12, 1) / 16;
-	if (words < 5)
+	if (words < 5 || frame->at + words * 4 > frame->end)
 		return BAD_TCP_HEADER;
 	memcpy(&packet->source_port, frame->bytes + frame->at, 2);
 	memcpy(&packet->destination_port, frame->bytes + frame->at + 2, 2);
@@ -165,7 +166,7 @@ static int oracle_tcp(struct frame *frame, struct packet *packet)
 
 static int oracle(const u8 *bytes, size_t size, struct packet *packet)
 {
-	struct frame frame = {bytes, size, 0};
+	struct frame frame = {bytes, size, 0, SIZE_MAX};
 	u32 type = 0;
 	int result = oracle_link(&frame, &type);
 

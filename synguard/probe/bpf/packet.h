@@ -64,6 +64,7 @@ struct packet {
 struct cursor {
 	void *at;
 	void *end;
+	u32 datagram_bytes; /* from `at` on, once it is behind an IP header */
 };
 
 struct vlan_tag {
@@ -135,6 +136,7 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *pack
 	/* What lies behind the datagram is Ethernet padding, not a TCP header. */
 	if (NET16(ip->tot_len) < header_bytes + sizeof(struct tcphdr))
 		return TRUNCATED_TCP;
+	cursor->datagram_bytes = NET16(ip->tot_len) - header_bytes;
 	packet->ipv6 = is_ipv6(ip);
 	packet->ttl = ip->ttl;
 	map_ipv4(&packet->source, ip->saddr);
@@ -187,6 +189,7 @@ static __always_inline int is_mapped(struct in6_addr *address)
 static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *packet)
 {
 	struct ipv6hdr *ip = cursor->at;
+	u32 extensions_bytes;
 	u16 last_byte;
 	int result;
 
@@ -204,9 +207,13 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *pack
 	__builtin_memcpy(&packet->destination, &ip->daddr, 16);
 	cursor->at = ip + 1;
 	result = parse_extensions(cursor, ip->nexthdr);
-	if (result == PARSED_TCP && cursor->at + sizeof(struct tcphdr) - 1 - (void *)(ip + 1) > last_byte)
+	if (result != PARSED_TCP)
+		return result;
+	extensions_bytes = cursor->at - (void *)(ip + 1);
+	if (extensions_bytes + sizeof(struct tcphdr) - 1 > last_byte)
 		return TRUNCATED_TCP;
-	return result;
+	cursor->datagram_bytes = (u32)last_byte + 1 - extensions_bytes;
+	return PARSED_TCP;
 }
 
 static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packet)
@@ -215,7 +222,8 @@ static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packe
 
 	if ((void *)(tcp + 1) > cursor->end)
 		return TRUNCATED_TCP;
-	if (tcp->doff < 5)
+	/* Linux discards a header that goes on behind its datagram. */
+	if (tcp->doff < 5 || tcp->doff * 4U > cursor->datagram_bytes)
 		return BAD_TCP_HEADER;
 	packet->source_port = tcp->source;
 	packet->destination_port = tcp->dest;
