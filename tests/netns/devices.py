@@ -45,24 +45,21 @@ def ip(endpoint: Endpoint, *commands: str) -> None:
     subprocess.run(argv, input="\n".join(commands), text=True, check=True, capture_output=True)
 
 
+def said(endpoint: Endpoint, *argv: str) -> str:
+    """Return what a command prints in a host's namespace; raises CalledProcessError when it fails."""
+    argv = ("ip", "netns", "exec", endpoint.namespace, *argv)
+    return subprocess.run(argv, text=True, check=True, capture_output=True).stdout
+
+
 def shown(endpoint: Endpoint, interface: str) -> str:
     """Return what ip(8) shows of an interface, the XDP program on it among the rest."""
-    argv = ["ip", "-n", endpoint.namespace, "-details", "link", "show", "dev", interface]
-    return subprocess.run(argv, text=True, check=True, capture_output=True).stdout
+    return said(endpoint, "ip", "-details", "link", "show", "dev", interface)
 
 
 def everything(endpoint: Endpoint) -> str:
     """Return what is on the interfaces of a namespace: XDP programs, qdiscs, and the filters of tc."""
-    return "".join(
-        subprocess.run(
-            ["ip", "netns", "exec", endpoint.namespace, *argv], check=True, capture_output=True, text=True
-        ).stdout
-        for argv in (
-            ["ip", "link"],
-            ["tc", "qdisc"],
-            ["tc", "filter", "show", "dev", endpoint.interface, "egress"],
-        )
-    )
+    filters = said(endpoint, "tc", "filter", "show", "dev", endpoint.interface, "egress")
+    return said(endpoint, "ip", "link") + said(endpoint, "tc", "qdisc") + filters
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +127,7 @@ class Workshop:
     def offload(self, name: str) -> None:
         """Let both ends of a veth merge what they receive, and send giant segments."""
         for host in (self._topology.server, self._topology.client):
-            argv = ["ethtool", "-K", name, "gro", "on", "tso", "on", "gso", "on"]
-            subprocess.run(["ip", "netns", "exec", host.namespace, *argv], check=True, capture_output=True)
+            said(host, "ethtool", "-K", name, "gro", "on", "tso", "on", "gso", "on")
 
     def bridge(self, name: str, *, guard_port: bool = False) -> Way:
         """Build a bridge with one port, to guard either."""
