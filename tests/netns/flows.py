@@ -86,22 +86,22 @@ class Flows:
 
 
 class SecondWay:
-    """A link from server to client besides the switch, by which the server can be made to answer."""
+    """A link from the guarded host to the client besides the switch, for answers to leave by."""
 
     def __init__(self, topology: Topology) -> None:
-        self._server, client = topology.server, topology.client
+        self._guarded, client = topology.guarded, topology.client
         self._address = str(client.ipv4.ip)
-        run(self._server, "ip", "link", "add", "out0", "type", "veth", "peer", "name", "in0", "netns",
+        run(self._guarded, "ip", "link", "add", "out0", "type", "veth", "peer", "name", "in0", "netns",
             client.namespace)  # fmt: skip
         run(client, "ip", "link", "set", "in0", "address", "02:73:67:00:0a:01", "up")
-        run(self._server, "ip", "link", "set", "out0", "up")
-        run(self._server, "ip", "neigh", "replace", self._address, "lladdr", "02:73:67:00:0a:01", "dev",
+        run(self._guarded, "ip", "link", "set", "out0", "up")
+        run(self._guarded, "ip", "neigh", "replace", self._address, "lladdr", "02:73:67:00:0a:01", "dev",
             "out0", "nud", "permanent")  # fmt: skip
 
     def take(self) -> None:
         """Let answers to the client leave by it, where nobody guards."""
-        run(self._server, "ip", "route", "add", f"{self._address}/32", "dev", "out0")
+        run(self._guarded, "ip", "route", "add", f"{self._address}/32", "dev", "out0")
 
     def leave(self) -> None:
         """Let them leave by the guarded interface again."""
-        run(self._server, "ip", "route", "del", f"{self._address}/32", "dev", "out0")
+        run(self._guarded, "ip", "route", "del", f"{self._address}/32", "dev", "out0")

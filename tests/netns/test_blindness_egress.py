@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,22 @@ def stays_ingress(guard: Guard, seconds: float) -> None:
     assert alerts(guard, "syn-flood") == []
     assert guard.status()["blind"] == []
     assert one_way(guard)
+
+
+def test_a_gateway_with_another_way_back_is_told_of(tmp_path: Path) -> None:
+    """Asymmetric routing is usual there: listeners behind it are guarded by what comes in."""
+    with Topology(role="gateway") as topology, Guard(topology.guarded, tmp_path, "dry-run") as guard:
+        guard.wait_until_ready()
+        way = SecondWay(topology)
+        with Flows(topology, 25):
+            wait_s(2.0)
+            assert alerts(guard) == []
+            began_ns = time.monotonic_ns()
+            way.take()
+            alert = raised(guard, "egress-hidden", began_ns)
+            wait_until(lambda: one_way(guard), "making do with one direction")
+            way.leave()
+            closed(guard, alert, 20.0)
 
 
 def test_both_tells_and_does_not_fall_back(topology: Topology, start_daemon: StartDaemon) -> None:
