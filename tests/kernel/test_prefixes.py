@@ -96,18 +96,40 @@ def test_a_prefix_whose_sources_complete_is_not_named(xdp_wire: Wire) -> None:
     assert (reading.counts.attempts, reading.counts.completed) == (300, 300)
 
 
-def test_a_prefix_that_was_silent_starts_over(xdp_wire: Wire) -> None:
-    """Fifteen handshakes lost now and then, longer apart than the ring, do not add up."""
+def test_good_sources_do_not_hide_their_neighbours(xdp_wire: Wire) -> None:
+    """However many handshakes complete in a prefix, sixteen others that do not are told of."""
     clients = Clients(xdp_wire)
+    sources = sources_of(xdp_wire, 21)
     reader = ProbeReader(xdp_wire.probe)
+    for number in range(200):
+        for source in sources[:5]:
+            clients.handshake(source, number)
+        xdp_wire.wait(SLICE_MS / 9)
+    xdp_wire.wait(SLICE_MS)
+    for source in sources[:5]:
+        clients.handshake(source, 200)
+    assert named(xdp_wire, reader) == {}
+    for source in sources[5:]:
+        clients.open(source)
+    assert list(named(xdp_wire, reader)) == [prefix_of(sources[0])]
+
+
+def test_a_prefix_that_was_silent_starts_over(xdp_wire: Wire) -> None:
+    """Fifteen handshakes lost now and then do not add up; the sixteenth at once is told of each time."""
+    clients = Clients(xdp_wire)
     for number in range(4):
         for source in sources_of(xdp_wire, 15):
             clients.open(source, number)
-        assert named(xdp_wire, reader) == {}
+        assert named(xdp_wire) == {}
         xdp_wire.wait(RING_MS + 1)
-    for source in sources_of(xdp_wire, 16):
-        clients.open(source, 4)
-    assert len(named(xdp_wire, reader)) == 1
+    for number in (4, 5):
+        *sources, last = sources_of(xdp_wire, 16)
+        for source in sources:
+            clients.open(source, number)
+        assert named(xdp_wire) == {}
+        clients.open(last, number)
+        assert list(named(xdp_wire)) == [prefix_of(last)]
+        xdp_wire.wait(RING_MS + 1)
 
 
 @pytest.mark.parametrize("number", [1, 5, 24, 64])
