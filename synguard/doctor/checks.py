@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from synguard.doctor.finding import Finding, error, ok, warning
 from synguard.doctor.machine import InterfaceFacts, Machine, missing_capabilities
 from synguard.probe import userns
-from synguard.probe.interfaces import ETHERNET_TYPES, type_words
+from synguard.probe.interfaces import ETHERNET_TYPES, NETWORK_TYPES, type_words
 
 #: Atomic exchange and fetch in BPF came with Linux 5.12.
 OLDEST_KERNEL = (5, 12)
@@ -121,11 +121,13 @@ def _interface(interface: InterfaceFacts, why: str) -> Finding:
     name = interface.name
     if not interface.exists:
         return error("interface", f"{name} does not exist", why, "compare `ip link` with probe.interfaces")
-    if interface.hardware_type not in ETHERNET_TYPES:
-        what = f"{name} is {type_words(interface.hardware_type, interface.kind)} without Ethernet header"
+    what = f"{name} is {type_words(interface.hardware_type, interface.kind)} without Ethernet header"
+    if interface.hardware_type not in ETHERNET_TYPES | NETWORK_TYPES:
         return error("interface", f"{what}: not supported", why, "guard another one, with Ethernet frames")
     if not interface.is_up:
         return warning("interface", f"{name} is down", why, f"ip link set {name} up")
+    if interface.hardware_type in NETWORK_TYPES:
+        return warning("interface", f"{what}: observed, but nothing is dropped there", why, "nothing to mend")
     return ok("interface", f"{name} has Ethernet frames and is up", why)
 
 

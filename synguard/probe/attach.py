@@ -23,6 +23,7 @@ from synguard.probe.claim import Claim
 from synguard.probe.elsewhere import remove_elsewhere
 from synguard.probe.interfaces import Interface, check_header, describe, find_interface
 from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
+from synguard.probe.syscall import program_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,14 @@ def _attach_ingress(
 ) -> tuple[str, str | None]:
     """Attach on ingress by the best way that ``wanted`` allows; return the way and a note."""
     reasons = []
+    modes: list[str] = []
     program_id = interface.xdp_program_id
     if program_id is not None and not xdp.is_ours(program_id):
         info = xdp.info_by_id(program_id)
         name = info.name if info else "unknown"
         reasons.append(f"somebody else's XDP program ({name}, id {program_id}) is attached and stays")
-        modes = []
+    elif not interface.has_ethernet_header:
+        reasons.append("XDP is not tried without Ethernet header")
     else:
         modes = [mode for mode in xdp.MODES if wanted in ("auto", mode)]
     for mode in modes:
@@ -104,6 +107,8 @@ def attach(interface: Interface, programs: Mapping[str, int], wanted: str, claim
 
     """
     check_header(interface)
+    # Programs are told apart by their ids. Whoever may not look at those could take nothing away again.
+    xdp.info_by_id(program_info(programs[XDP_PROGRAM]).id)
     with _in_words(interface.name), IPRoute(ext_ack=True) as ipr:
         made_before = claim.made_clsact and tc.own_filter(ipr, interface.index, TC_EGRESS_PROGRAM)
         made_now = tc.ensure_clsact(ipr, interface.index)

@@ -6,11 +6,13 @@ import fcntl
 import hashlib
 import json
 import os
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from synguard.errors import SynguardError, UnsupportedError
+from synguard.probe.beacon import light
 
 #: Fixed, and not a setting: two daemons with different settings must still meet here.
 CLAIMS = Path("/run/synguard")
@@ -37,13 +39,14 @@ class Claim:
     added to an interface and may be taken away.
     """
 
-    def __init__(self, path: Path, taken: str) -> None:
-        """Take the claim.
+    def __init__(self, path: Path, taken: str, beacon: socket.socket | None = None) -> None:
+        """Take the claim; ``beacon`` goes out with it.
 
         Raises SynguardError with ``taken``, in which ``{pid}`` becomes that of the process that holds it.
         """
         self._path = path
         self._taken = taken
+        self._beacon = beacon
         self._file = self._lock()
         #: What this holder and those before it noted.
         self.notes = _content(self._file)
@@ -101,18 +104,26 @@ class Claim:
     def leave(self) -> None:
         """Give it up and leave what was noted to a successor."""
         self._file.close()
+        if self._beacon is not None:
+            self._beacon.close()
 
     def close(self) -> None:
         """Give it up and take the file away."""
         self._path.unlink(missing_ok=True)
-        self._file.close()
+        self.leave()
 
 
 def claim_interface(name: str) -> Claim:
-    """Take the right to guard an interface of this network namespace."""
-    return Claim(
-        _path(name), f"interface {name} is already guarded by synguard with pid {{pid}}; stop that one first"
-    )
+    """Take the right to guard an interface of this network namespace, from whatever container."""
+    taken = f"interface {name} is already guarded by synguard with pid {{pid}}; stop that one first"
+    beacon = light(name)
+    if isinstance(beacon, int):
+        raise SynguardError(taken.format(pid=beacon or "unknown here, in another container"))
+    try:
+        return Claim(_path(name), taken, beacon)
+    except SynguardError:
+        beacon.close()
+        raise
 
 
 def claim_database(database: Path) -> Claim:

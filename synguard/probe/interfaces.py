@@ -15,6 +15,9 @@ from synguard.errors import SynguardError, UnsupportedError, UsageError
 
 #: Device types whose frames start with an Ethernet header: ARPHRD_ETHER and ARPHRD_LOOPBACK.
 ETHERNET_TYPES = frozenset({1, 772})
+#: Device types whose packets begin with the IP header, ARPHRD_NONE: tun and WireGuard. The probe can read
+#: these from tc, which tells it the protocol; XDP does not.
+NETWORK_TYPES = frozenset({65534})
 #: Other types that people have, by their numbers in include/uapi/linux/if_arp.h.
 _TYPE_WORDS = {
     512: "a PPP link", 519: "a raw IP link", 768: "an IP tunnel", 769: "an IPv6 tunnel", 776: "a sit tunnel",
@@ -184,8 +187,8 @@ def _outgoing(route: Any) -> list[int]:
 
 
 def check_header(interface: Interface) -> None:
-    """Refuse an interface whose packets do not begin with an Ethernet header. Raises UnsupportedError."""
-    if not interface.has_ethernet_header:
+    """Refuse an interface whose packets begin with neither Ethernet nor IP. Raises UnsupportedError."""
+    if interface.device_type not in ETHERNET_TYPES | NETWORK_TYPES:
         raise UnsupportedError(
             f"{interface.name} is {type_words(interface.device_type, interface.kind)}, whose packets have no "
             "Ethernet header: not supported; guard another interface with --interface IF, or probe.interfaces"

@@ -16,6 +16,8 @@ from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM
 _PARENTS = {TC_INGRESS_PROGRAM: 0xFFFFFFF2, TC_EGRESS_PROGRAM: 0xFFFFFFF3}
 _HANDLE = 0x5359
 _ETH_P_ALL = 3
+#: Tells the program, which finds it in skb->tc_classid, to begin with the IP header. As in bpf/probe.c.
+_NO_LINK_HEADER = 14
 
 
 def _filters(ipr: Any, index: int, program: str) -> list[tuple[int, int, str | None]]:
@@ -64,6 +66,7 @@ def place_filter(ipr: Any, interface: Interface, program: str, fd: int) -> None:
             prio=priority,
             protocol=_ETH_P_ALL,
             direct_action=True,
+            **({} if interface.has_ethernet_header else {"classid": _NO_LINK_HEADER}),
         )
     except NetlinkError as error:
         raise SynguardError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,31 +9,12 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from bench.defences.guard import Guard
-from bench.net.enter import child_environment, command_in
 from bench.net.links import Endpoint
 from bench.net.namespaces import run_in, wait_until
 from synguard import client
 
-#: The issue's promise.
+#: Whoever is blinded hears of it within this time.
 WITHIN_S = 5.0
-
-FOREIGN = """
-#include <uapi/linux/bpf.h>
-int somebody_elses(struct xdp_md *frame) { return XDP_PASS; }
-int ends_the_search(struct __sk_buff *skb) { return 0; }
-"""
-
-
-def run(endpoint: Endpoint, *argv: str) -> str:
-    """Run a command in an endpoint's namespace and return what it printed."""
-    return subprocess.run(
-        command_in(endpoint.namespace, argv),
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env=child_environment(),
-    ).stdout
 
 
 def alerts(guard: Guard, kind: str = "blind") -> list[dict[str, Any]]:

@@ -15,6 +15,15 @@ from bench.defences.guard import Guard, Setting
 from bench.flood.driver import FloodGenerator
 from bench.net.namespaces import Topology, run_in
 from bench.peers.clients import shake_hands
+from synguard.probe.compiler import LoadedObject, ProgramType, load_object
+
+#: Programs that are not synguard's; ``ends_the_search`` lets no later filter look at a packet.
+FOREIGN = """
+#include <uapi/linux/bpf.h>
+int somebody_elses(struct xdp_md *frame) { return XDP_PASS; }
+int their_filter(struct __sk_buff *skb) { return -1; }
+int ends_the_search(struct __sk_buff *skb) { return 0; }
+"""
 
 OpenListener = Callable[[str, int], socket.socket]
 ShakeHands = Callable[[str, int, int], None]
@@ -42,6 +51,21 @@ def flood_generator(topology: Topology) -> Iterator[FloodGenerator]:
     with FloodGenerator.between(topology) as generator:
         generator.wait_until_ready()
         yield generator
+
+
+@pytest.fixture(scope="session")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedObject]:
+    """Load programs that are not synguard's."""
+    source = tmp_path_factory.mktemp("foreign") / "foreign.c"
+    source.write_text(FOREIGN)
+    programs = {
+        "somebody_elses": ProgramType.XDP,
+        "their_filter": ProgramType.SCHED_CLS,
+        "ends_the_search": ProgramType.SCHED_CLS,
+    }
+    loaded = load_object(source, programs)
+    yield loaded
+    loaded.close()
 
 
 @pytest.fixture

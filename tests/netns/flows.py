@@ -12,7 +12,7 @@ from typing import Self
 
 from bench.net.namespaces import Topology, run_in, wait_until
 
-from .blind import run
+from .commands import run
 
 PORT = 8080
 MESSAGE = b"a line of twenty-two\r\n"

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.defences.guard import Guard, Setting, synguard_command
-from bench.net.enter import child_environment, command_in
 from bench.net.links import Endpoint
 from bench.net.namespaces import Topology, run_in, wait_until
 from synguard.probe.sight_layout import decode_interfaces
 from synguard.probe.syscall import BpfMap
 from tests.pinning import pinned_map, pinned_sets
 
-DETACH_TIMEOUT_S = 60.0
+from .commands import run
 
 
 class Frames(NamedTuple):
@@ -24,32 +22,6 @@ class Frames(NamedTuple):
 
     received: int
     sent: int
-
-
-def in_server(topology: Topology, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command in the server's namespace and return what it printed."""
-    return subprocess.run(
-        command_in(topology.server.namespace, list(argv)),
-        check=check,
-        capture_output=True,
-        text=True,
-        timeout=DETACH_TIMEOUT_S,
-        env=child_environment(),
-    )
-
-
-def attached(topology: Topology, interface: str | None = None) -> str:
-    """Return what is on an interface of the server's: its XDP program, filters and qdiscs."""
-    name = interface or topology.server.interface
-    return "\n".join(
-        in_server(topology, *argv, name).stdout
-        for argv in (
-            ["ip", "-details", "link", "show", "dev"],
-            ["tc", "qdisc", "show", "dev"],
-            ["tc", "filter", "show", "egress", "dev"],
-            ["tc", "filter", "show", "ingress", "dev"],
-        )
-    )
 
 
 def passed(topology: Topology) -> Frames:
@@ -114,7 +86,7 @@ class Keeping:
 
     def detach(self, *arguments: str) -> str:
         """Run ``synguard detach`` in the server's namespace and return what it says."""
-        return in_server(self.topology, *synguard_command("detach", *arguments)).stdout
+        return run(self.topology.server, *synguard_command("detach", *arguments)).stdout
 
     def only_set(self) -> Path:
         """Return the one set of pins that there is."""

@@ -4,61 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pyroute2 import IPRoute
 
 from bench.defences.guard import Guard, synguard_command
-from bench.net.enter import child_environment, command_in
 from bench.net.links import attach_xdp
 from bench.net.namespaces import Topology, run_in, start_in, wait_until
 from synguard import client
 from synguard.errors import UnsupportedError
-from synguard.probe.compiler import LoadedObject, ProgramType, load_object
+from synguard.probe.compiler import LoadedObject
 from synguard.probe.interfaces import default_route_interfaces
 
+from .commands import attached, run
 from .conftest import OpenListener, ShakeHands, StartDaemon
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
-
-FOREIGN = """
-#include <uapi/linux/bpf.h>
-int somebody_elses(struct xdp_md *frame) { return XDP_PASS; }
-int their_filter(struct __sk_buff *skb) { return -1; }
-"""
-
-
-def in_server(topology: Topology, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command in the server's namespace and return what it printed."""
-    return subprocess.run(
-        command_in(topology.server.namespace, list(argv)),
-        check=check,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=child_environment(),
-    )
-
-
-def attached(topology: Topology) -> str:
-    """Return what ip and tc say of the server's interface."""
-    return everything(topology, topology.server.interface)
-
-
-def everything(topology: Topology, interface: str) -> str:
-    """Return what is on an interface: its XDP program, and the filters and qdiscs of tc."""
-    return "\n".join(
-        in_server(topology, *argv, interface).stdout
-        for argv in (
-            ["ip", "-details", "link", "show", "dev"],
-            ["tc", "qdisc", "show", "dev"],
-            ["tc", "filter", "show", "egress", "dev"],
-            ["tc", "filter", "show", "ingress", "dev"],
-        )
-    )
 
 
 def of_interface(guard: Guard) -> dict[str, object]:
@@ -68,28 +30,17 @@ def of_interface(guard: Guard) -> dict[str, object]:
     return described
 
 
-@pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedObject]:
-    """Load programs that are not synguard's."""
-    source = tmp_path_factory.mktemp("foreign") / "foreign.c"
-    source.write_text(FOREIGN)
-    programs = {"somebody_elses": ProgramType.XDP, "their_filter": ProgramType.SCHED_CLS}
-    loaded = load_object(source, programs)
-    yield loaded
-    loaded.close()
-
-
 def test_a_stopped_daemon_leaves_the_interface_as_it_was(
     topology: Topology, start_daemon: StartDaemon
 ) -> None:
     """After SIGTERM no program, filter, qdisc or claim of ours is left."""
-    before = attached(topology)
+    before = attached(topology.server)
     guard = start_daemon()
     assert of_interface(guard)["ingress"] == "xdp-native"
     assert of_interface(guard)["egress"] == "tc-clsact"
-    assert "synguard_xdp" in attached(topology)
+    assert "synguard_xdp" in attached(topology.server)
     assert guard.stop() == 0
-    assert attached(topology) == before
+    assert attached(topology.server) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -97,13 +48,13 @@ def test_a_daemon_that_is_stopped_while_it_starts_leaves_nothing(
     topology: Topology, tmp_path: Path, number: signal.Signals
 ) -> None:
     """A signal between the first attachment and readiness is a clean stop like any other."""
-    before = attached(topology)
+    before = attached(topology.server)
     with Guard(topology.server, tmp_path, "dry-run") as guard:
         guard.wait_for(lambda: bool(guard.named("probe.attached")), "the attachment", 30.0)
         os.kill(guard.pid, number)
         guard.wait_for(lambda: len(guard.named("probe.detached")) == 1, "the end", 10.0)
         assert guard.wait() == 0  # A second signal would be another story.
-    assert attached(topology) == before
+    assert attached(topology.server) == before
 
 
 def test_somebody_elses_xdp_program_stays_and_we_observe(
@@ -116,7 +67,7 @@ def test_somebody_elses_xdp_program_stays_and_we_observe(
     """Where XDP is taken, tc counts instead, status says so, and their program is not touched."""
     server = topology.server
     attach_xdp(server.namespace, server.interface, foreign.programs["somebody_elses"])
-    before = attached(topology)
+    before = attached(topology.server)
     open_listener(str(server.ipv4.ip), 8080)
     guard = start_daemon()
     described = of_interface(guard)
@@ -128,7 +79,7 @@ def test_somebody_elses_xdp_program_stays_and_we_observe(
     wait_until(lambda: guard.status()["totals"]["completed"] == 23, "23 completions")
     assert guard.stop() == 0
     assert "somebody_elses" in before
-    assert attached(topology) == before
+    assert attached(topology.server) == before
 
 
 def test_other_peoples_qdiscs_and_filters_stay(
@@ -148,12 +99,12 @@ def test_other_peoples_qdiscs_and_filters_stay(
                 )  # fmt: skip
 
     run_in(topology.server, add_filters)
-    before = attached(topology)
+    before = attached(topology.server)
     assert before.count("theirs") == 2
     guard = start_daemon()
-    assert "synguard_egress" in attached(topology)
+    assert "synguard_egress" in attached(topology.server)
     assert guard.stop() == 0
-    assert attached(topology) == before
+    assert attached(topology.server) == before
 
 
 def test_a_second_daemon_is_refused_with_the_first_ones_pid(
@@ -161,8 +112,8 @@ def test_a_second_daemon_is_refused_with_the_first_ones_pid(
 ) -> None:
     """Two daemons on one interface would undo each other's work."""
     guard = start_daemon()
-    second = in_server(
-        topology,
+    second = run(
+        topology.server,
         *synguard_command("run", "--interface", topology.server.interface),
         *("--socket", str(tmp_path / "second.sock"), "--database", str(tmp_path / "second.db")),
         check=False,
@@ -175,8 +126,8 @@ def test_a_second_daemon_is_refused_with_the_first_ones_pid(
 def test_two_daemons_never_write_one_database(topology: Topology, start_daemon: StartDaemon) -> None:
     """They would give different alerts the same ids, so the second is told whose database it is."""
     guard = start_daemon()
-    second = in_server(
-        topology,
+    second = run(
+        topology.server,
         *synguard_command("run", "--interface", "lo", "--database", str(guard.database)),
         *("--socket", str(guard.socket) + "2"),
         check=False,
@@ -188,16 +139,15 @@ def test_two_daemons_never_write_one_database(topology: Topology, start_daemon: 
 
 def test_without_a_default_route_the_daemon_waits_for_one(topology: Topology, tmp_path: Path) -> None:
     """At boot the network may come after the daemon: it says so, and then guards it."""
-    in_server(topology, "ip", "route", "del", "default")
-    in_server(topology, "ip", "-6", "route", "del", "default")
+    run(topology.server, "ip", "route", "del", "default")
+    run(topology.server, "ip", "-6", "route", "del", "default")
     log = tmp_path / "log"
     argv = synguard_command("run", "--database", str(tmp_path / "h.db"), "--socket", str(tmp_path / "c.sock"))
     with log.open("wb") as output, start_in(topology.server, argv, stdout=output) as daemon:
         try:
             wait_until(lambda: "route.missing" in log.read_text(), "the warning", 10.0)
-            in_server(
-                topology, "ip", "route", "add", "default", "via", "198.18.0.254", "dev", "net0", "onlink"
-            )
+            add = ("ip", "route", "add", "default", "via", "198.18.0.254", "dev", "net0", "onlink")
+            run(topology.server, *add)
             wait_until(lambda: "daemon.ready" in log.read_text(), "guarding", 20.0)
             assert '"interface": "net0"' in log.read_text()
         finally:
@@ -209,29 +159,29 @@ def test_a_killed_daemon_blocks_no_start_and_leaves_nothing_in_the_end(
     topology: Topology, start_daemon: StartDaemon
 ) -> None:
     """The next daemon takes over what a killed one left, and takes it away when it stops."""
-    before = attached(topology)
+    before = attached(topology.server)
     guard = start_daemon()
     os.kill(guard.pid, signal.SIGKILL)
     guard.stop()
-    assert "synguard_xdp" in attached(topology)
+    assert "synguard_xdp" in attached(topology.server)
     second = start_daemon()
     assert of_interface(second)["ingress"] == "xdp-native"
     assert second.stop() == 0
-    assert attached(topology) == before
+    assert attached(topology.server) == before
 
 
 def test_detach_removes_what_a_killed_daemon_left(topology: Topology, start_daemon: StartDaemon) -> None:
     """``synguard detach`` cleans up without a daemon, and refuses while one runs."""
-    before = attached(topology)
+    before = attached(topology.server)
     guard = start_daemon()
-    refused = in_server(topology, *synguard_command("detach"), check=False)
+    refused = run(topology.server, *synguard_command("detach"), check=False)
     assert refused.returncode == 1
     assert str(guard.pid) in refused.stderr
     os.kill(guard.pid, signal.SIGKILL)
     guard.stop()
-    removed = in_server(topology, *synguard_command("detach"))
+    removed = run(topology.server, *synguard_command("detach"))
     assert "XDP" in removed.stdout
-    assert attached(topology) == before
+    assert attached(topology.server) == before
 
 
 def test_an_interface_that_vanishes_is_guarded_again_when_it_comes_back(
@@ -241,15 +191,15 @@ def test_an_interface_that_vanishes_is_guarded_again_when_it_comes_back(
     interface = topology.server.interface
     guard = start_daemon()
     for name, new_name in ((interface, "elsewhere"), ("elsewhere", interface)):
-        in_server(topology, "ip", "link", "set", "dev", name, "down")
-        in_server(topology, "ip", "link", "set", "dev", name, "name", new_name)
+        run(topology.server, "ip", "link", "set", "dev", name, "down")
+        run(topology.server, "ip", "link", "set", "dev", name, "name", new_name)
         present = new_name == interface
         wait_until(lambda present=present: of_interface(guard)["attached"] is present, "the change", 10.0)  # type: ignore[misc]
         if not present:
             assert "not there" in str(of_interface(guard)["note"])
-            wait_until(lambda: "synguard_" not in everything(topology, "elsewhere"), "leaving", 5.0)
+            wait_until(lambda: "synguard_" not in attached(topology.server, "elsewhere"), "leaving", 5.0)
     assert guard.named("interface.missing")
-    assert "synguard_xdp" in attached(topology)
+    assert "synguard_xdp" in attached(topology.server)
 
 
 def test_a_missing_interface_is_waited_for(topology: Topology, start_daemon: StartDaemon) -> None:
@@ -257,21 +207,21 @@ def test_a_missing_interface_is_waited_for(topology: Topology, start_daemon: Sta
     guard = start_daemon(settings={"probe": {"interfaces": ["net0"]}})
     assert of_interface(guard)["attached"] is True
     interface = topology.server.interface
-    in_server(topology, "ip", "link", "set", "dev", interface, "down")
-    in_server(topology, "ip", "link", "set", "dev", interface, "name", "later")
+    run(topology.server, "ip", "link", "set", "dev", interface, "down")
+    run(topology.server, "ip", "link", "set", "dev", interface, "name", "later")
     assert guard.stop() == 0
     late = start_daemon()
     assert of_interface(late)["attached"] is False
-    in_server(topology, "ip", "link", "set", "dev", "later", "name", interface)
+    run(topology.server, "ip", "link", "set", "dev", "later", "name", interface)
     wait_until(lambda: of_interface(late)["attached"] is True, "the attachment", 10.0)
 
 
 def test_a_probe_that_somebody_removes_is_put_back(topology: Topology, start_daemon: StartDaemon) -> None:
     """A silent probe looks exactly like safety, so it is noticed, logged and mended."""
     guard = start_daemon()
-    in_server(topology, "ip", "link", "set", "dev", topology.server.interface, "xdp", "off")
+    run(topology.server, "ip", "link", "set", "dev", topology.server.interface, "xdp", "off")
     guard.wait_for(lambda: bool(guard.named("probe.detached")), "noticing", 10.0)
-    wait_until(lambda: "synguard_xdp" in attached(topology), "the mending", 10.0)
+    wait_until(lambda: "synguard_xdp" in attached(topology.server), "the mending", 10.0)
 
 
 def test_the_default_interfaces_are_those_of_every_path(topology: Topology) -> None:
@@ -295,7 +245,7 @@ def test_the_default_interfaces_are_those_of_every_path(topology: Topology) -> N
             "198.18.99.254",
         ],
     ):
-        in_server(topology, *argv)
+        run(topology.server, *argv)
     assert run_in(topology.server, default_route_interfaces) == [topology.server.interface, "second0"]
 
 
@@ -306,9 +256,9 @@ def test_a_bridge_and_its_port_together_are_refused(topology: Topology, tmp_path
         ["ip", "link", "add", "port0", "type", "veth", "peer", "name", "far0"],
         ["ip", "link", "set", "port0", "master", "br0"],
     ):
-        in_server(topology, *argv)
-    refused = in_server(
-        topology,
+        run(topology.server, *argv)
+    refused = run(
+        topology.server,
         *synguard_command("run", "--interface", "br0", "--interface", "port0"),
         *("--socket", str(tmp_path / "c.sock"), "--database", str(tmp_path / "h.db")),
         check=False,
@@ -316,4 +266,4 @@ def test_a_bridge_and_its_port_together_are_refused(topology: Topology, tmp_path
     assert refused.returncode == 3
     assert "br0" in refused.stderr
     assert "port0" in refused.stderr
-    assert "synguard_xdp" not in in_server(topology, "ip", "-details", "link").stdout
+    assert "synguard_xdp" not in run(topology.server, "ip", "-details", "link").stdout

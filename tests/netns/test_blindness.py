@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 from pyroute2 import IPRoute
 
 from bench.defences.guard import Guard
 from bench.net.namespaces import Topology, wait_until
-from synguard.probe.compiler import LoadedObject, ProgramType, load_object
+from synguard.probe.compiler import LoadedObject
 
-from .blind import FOREIGN, alerts, closed, of_interface, raised, run, stays_quiet, told, with_route
+from .blind import alerts, closed, of_interface, raised, stays_quiet, told, with_route
+from .commands import run
 from .conftest import OpenListener, ShakeHands, StartDaemon
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
 XDP_FLAGS_DRV_MODE = 1 << 2
-
-
-@pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedObject]:
-    """Load an XDP program that is not synguard's."""
-    source = tmp_path_factory.mktemp("foreign") / "foreign.c"
-    source.write_text(FOREIGN)
-    loaded = load_object(source, {"somebody_elses": ProgramType.XDP})
-    yield loaded
-    loaded.close()
 
 
 def note_of(guard: Guard) -> str:
@@ -122,7 +112,7 @@ def test_a_probe_that_is_displaced_observes_and_comes_back_by_itself(
     ended = closed(guard, alert)
     assert "blocks are not enforced on net0" in told(ended)["outcome"]
     assert "xdp off" in told(ended)["to_do"]
-    assert "somebody_elses" in run(topology.server, "ip", "-details", "link", "show", "dev", "net0")
+    assert "somebody_elses" in run(topology.server, "ip", "-details", "link", "show", "dev", "net0").stdout
     assert "blocks are not enforced here" in of_interface(guard)["note"]
     run(topology.server, "ip", "link", "set", "dev", "net0", "xdp", "off")
     wait_until(lambda: of_interface(guard)["ingress"] == "xdp-native", "the return", 5.0)

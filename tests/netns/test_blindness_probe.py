@@ -6,28 +6,17 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 
 import pytest
 from pyroute2 import IPRoute
 
 from bench.net.namespaces import Topology, start_in, wait_until
-from synguard.probe.compiler import LoadedObject, ProgramType, load_object
+from synguard.probe.compiler import LoadedObject
 
-from .blind import FOREIGN, alerts, closed, of_interface, raised, told, with_route
+from .blind import alerts, closed, of_interface, raised, told, with_route
 from .conftest import OpenListener, ShakeHands, StartDaemon
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
-
-
-@pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedObject]:
-    """Load a tc filter that lets everything pass, and no later filter look at it."""
-    source = tmp_path_factory.mktemp("foreign") / "foreign.c"
-    source.write_text(FOREIGN)
-    loaded = load_object(source, {"ends_the_search": ProgramType.SCHED_CLS})
-    yield loaded
-    loaded.close()
 
 
 def test_a_filter_that_ends_the_search_before_ours_stalls_the_probe(

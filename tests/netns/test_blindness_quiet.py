@@ -11,7 +11,8 @@ from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan
 from bench.net.namespaces import Topology, run_in, start_in
 
-from .blind import run, stays_quiet
+from .blind import stays_quiet
+from .commands import run
 from .conftest import StartDaemon
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]

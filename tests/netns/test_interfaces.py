@@ -13,7 +13,17 @@ import pytest
 
 from bench.net.namespaces import Topology
 
-from .devices import IFF_TAP, QUIET_PARENTS, Daemon, Way, Workshop, assert_exact, count_handshakes, shown
+from .devices import (
+    IFF_TAP,
+    IFF_TUN,
+    QUIET_PARENTS,
+    Daemon,
+    Way,
+    Workshop,
+    assert_exact,
+    count_handshakes,
+    shown,
+)
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
@@ -43,6 +53,10 @@ EXPECTED = {
     "macvtap": ("xdp-generic", NO_NATIVE),
     "vxlan": ("xdp-generic", NO_NATIVE),
     "tap": ("xdp-native", None),
+    "tun": (
+        "tc-ingress",
+        "XDP is not tried without Ethernet header; tc only observes: blocks are not enforced here",
+    ),
     "loopback": ("xdp-generic", NO_NATIVE),
 }
 
@@ -59,6 +73,7 @@ def build(workshop: Workshop) -> dict[str, Way]:
         "macvtap": workshop.macvtap("mvt0"),
         "vxlan": workshop.vxlan("vx0"),
         "tap": workshop.tuntap("tap0", IFF_TAP),
+        "tun": workshop.tuntap("tun0", IFF_TUN),
         "loopback": workshop.loopback(),
     }
 

@@ -14,7 +14,7 @@ from bench.net.namespaces import Topology, run_in
 from synguard.errors import UnsupportedError, UsageError
 from synguard.probe.interfaces import check_names, check_together, find_interface
 
-from .devices import IFF_TUN, Workshop, everything, ip
+from .devices import Daemon, Workshop, everything, ip
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
@@ -28,7 +28,6 @@ def hosts() -> Iterator[Topology]:
     with Topology() as topology, Workshop(topology) as workshop:
         workshop.bridge("br0")
         workshop.wire("other0")
-        workshop.tuntap("tun0", IFF_TUN)
         ip(
             topology.server,
             "link set other0 master br0",
@@ -115,7 +114,7 @@ def test_interfaces_that_see_the_same_packets_are_refused_in_either_order(
 
 @pytest.mark.parametrize(
     "names",
-    [("br0-port", "other0"), ("m0", "m2"), ("inner0", "outer0"), ("vx0", "br0"), ("net0", "lo", "tun0")],
+    [("br0-port", "other0"), ("m0", "m2"), ("inner0", "outer0"), ("vx0", "br0"), ("net0", "lo")],
 )
 def test_interfaces_side_by_side_may_be_guarded_together(hosts: Topology, names: tuple[str, ...]) -> None:
     """Two ports, two macvlans, two ends of a veth: what comes in by one leaves by the other."""
@@ -139,13 +138,6 @@ def test_native_where_there_is_none_is_refused(run_daemon: Run, tmp_path: Path) 
     assert 'allow another way with probe.xdp_mode = "auto"' in said
 
 
-def test_a_tun_device_is_refused_by_name(run_daemon: Run) -> None:
-    """Its packets have no Ethernet header; exit code 3, and no advice to look where they cannot be seen."""
-    code, said = run_daemon("--interface", "tun0")
-    assert code == 3
-    assert "tun0 is a tun device, whose packets have no Ethernet header: not supported" in said
-
-
 def test_root_of_a_rootless_container_is_told_to_leave_it(run_daemon: Run) -> None:
     """In a user namespace every capability is there and none lets load BPF; exit code 3."""
     code, said = run_daemon("--interface", "lo", inside=["unshare", "--user", "--map-root-user", "--net"])
@@ -163,3 +155,38 @@ def test_a_container_without_a_capability_is_told_which_it_needs(run_daemon: Run
     )
     assert code == 3
     assert "CAP_BPF, CAP_NET_ADMIN" in said
+
+
+def test_who_could_not_take_the_probe_away_does_not_attach_it(run_daemon: Run, hosts: Topology) -> None:
+    """Without CAP_SYS_ADMIN programs cannot be told apart by their ids: refused, and nothing is left."""
+    before = everything(hosts.server)
+    lacks = "-sys_admin"
+    code, said = run_daemon(
+        "--interface", "net0", inside=["setpriv", "--bounding-set", lacks, "--inh-caps", lacks]
+    )
+    assert code == 3
+    assert "cannot look at eBPF program" in said
+    assert everything(hosts.server) == before
+
+
+def test_a_daemon_in_another_container_holds_its_interface(
+    run_daemon: Run, hosts: Topology, tmp_path: Path
+) -> None:
+    """Both share the host's network, and neither /run nor process ids: the second is refused, not fought."""
+    with Daemon(hosts.server, ["net0"], tmp_path) as daemon:
+        daemon.wait_until_ready()
+        container = [
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "sh",
+            "-c",
+            'mount -t tmpfs own /run && "$@"',
+            "sh",
+        ]
+        code, said = run_daemon("--interface", "net0", inside=container)
+        assert code == 1
+        assert "net0 is already guarded by synguard" in said
+        assert daemon.interface("net0")["attached"] is True
+        assert not daemon.named("probe.detached")

@@ -15,8 +15,9 @@ from bench.net.namespaces import SILENT_IPV4, Topology
 from synguard.probe import layout
 from tests.pinning import bpf_filesystem, pinned_sets
 
+from .commands import attached
 from .conftest import OpenListener, ShakeHands
-from .keeping import Frames, Keeping, attached, counted, passed
+from .keeping import Frames, Keeping, counted, passed
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
@@ -55,7 +56,7 @@ def test_handshakes_are_counted_while_no_daemon_runs(
     shake_hands_from_client(address, PORT, 7)
     assert first.stop() == 0
     assert [event.fields["interface"] for event in first.named("probe.kept")] == ["net0"]
-    sits, secret = attached(keeping.topology), keeping.settings()
+    sits, secret = attached(keeping.topology.server), keeping.settings()
     shake_hands_from_client(address, PORT, 23)
     second = keeping.start()
     status = second.status()
@@ -63,7 +64,7 @@ def test_handshakes_are_counted_while_no_daemon_runs(
     assert [(row["listener"], row["completed"]) for row in status["listeners"]] == [(f"{address}:{PORT}", 30)]
     assert second.named("probe.taken_over")
     assert not second.named("probe.replaced")
-    assert attached(keeping.topology) == sits  # with the same program ids
+    assert attached(keeping.topology.server) == sits  # with the same program ids
     assert keeping.settings() == secret
 
 
@@ -115,8 +116,8 @@ def test_an_older_layout_is_replaced_in_place_and_said(keeping: Keeping) -> None
     assert f"layout-{event.fields['old_layout']}-program-{event.fields['old_program']}" == old.name
     assert f"layout-{event.fields['new_layout']}-program-{event.fields['new_program']}" == new.name
     assert event.fields["counts"] == "start anew"
-    assert attached(keeping.topology).count("synguard_xdp") == 1
-    assert attached(keeping.topology).count("handle 0x5359") == 1
+    assert attached(keeping.topology.server).count("synguard_xdp") == 1
+    assert attached(keeping.topology.server).count("handle 0x5359") == 1
 
 
 def test_new_code_goes_on_with_the_counts_of_the_same_layout(
@@ -164,14 +165,14 @@ def test_a_run_by_hand_takes_over_and_leaves_nothing(
 ) -> None:
     """Without --keep-attached the counts go on, and at the end probe and pins are gone."""
     address = str(keeping.topology.server.ipv4.ip)
-    before = attached(keeping.topology)
+    before = attached(keeping.topology.server)
     open_listener(address, PORT)
     keeping.start().stop()
     shake_hands_from_client(address, PORT, 23)
     daemon = keeping.start(keep=False)
     assert daemon.status()["totals"]["completed"] == 23
     assert daemon.stop() == 0
-    assert attached(keeping.topology) == before
+    assert attached(keeping.topology.server) == before
     assert not keeping.directory.exists()
 
 
@@ -183,16 +184,16 @@ def test_without_keep_attached_nothing_is_pinned(keeping: Keeping) -> None:
 
 def test_detach_removes_all_after_a_kill(keeping: Keeping) -> None:
     """``synguard detach`` finds pins where the killed daemon noted them, and says what it removed."""
-    before = attached(keeping.topology)
+    before = attached(keeping.topology.server)
     daemon = keeping.start()
     os.kill(daemon.pid, signal.SIGKILL)
     daemon.stop()
-    assert "synguard_xdp" in attached(keeping.topology)
+    assert "synguard_xdp" in attached(keeping.topology.server)
     folder = keeping.only_set().parent
     said = keeping.detach().splitlines()
     assert f"removed {folder}: pinned programs and maps" in said
     assert len(said) == 4
-    assert attached(keeping.topology) == before
+    assert attached(keeping.topology.server) == before
     assert not keeping.directory.exists()
 
 

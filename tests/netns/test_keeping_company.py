@@ -19,8 +19,9 @@ from synguard import client
 from synguard.errors import SynguardError
 from tests.pinning import bpf_filesystem, pinned_sets, totals_of
 
+from .commands import attached, run
 from .conftest import OpenListener, ShakeHands
-from .keeping import Keeping, attached, in_server
+from .keeping import Keeping
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
@@ -40,7 +41,7 @@ def keeping(topology: Topology, tmp_path: Path) -> Iterator[Keeping]:
 @pytest.fixture
 def beside(keeping: Keeping, tmp_path: Path) -> Iterator[Keeping]:
     """Return what starts daemons that guard another interface of the server."""
-    in_server(keeping.topology, "ip", "link", "add", EXTRA, "type", "veth", "peer", "name", "extra1")
+    run(keeping.topology.server, "ip", "link", "add", EXTRA, "type", "veth", "peer", "name", "extra1")
     yield from elsewhere(keeping, tmp_path / "beside", replace(keeping.topology.server, interface=EXTRA))
 
 
@@ -109,7 +110,7 @@ def test_a_block_ends_in_time_while_no_daemon_runs(keeping: Keeping, open_listen
     client.request(daemon.socket, "block_add", target=blocked, ttl_s=5.0, reason="test")
     assert not connects(keeping.topology)
     daemon.stop()
-    assert "synguard_xdp" in attached(keeping.topology)
+    assert "synguard_xdp" in attached(keeping.topology.server)
     wait_until(lambda: connects(keeping.topology), "the end of the block", 20.0)
 
 
@@ -130,11 +131,11 @@ def test_a_block_that_no_history_tells_of_is_ended(keeping: Keeping, open_listen
 
 def test_an_interface_that_is_guarded_no_more_is_freed(keeping: Keeping, beside: Keeping) -> None:
     """Its packets must not go on into the counts of the others."""
-    before = attached(keeping.topology, EXTRA)
+    before = attached(keeping.topology.server, EXTRA)
     beside.start().stop()
-    assert "synguard_xdp" in attached(keeping.topology, EXTRA)
+    assert "synguard_xdp" in attached(keeping.topology.server, EXTRA)
     daemon = keeping.start()
-    assert attached(keeping.topology, EXTRA) == before
+    assert attached(keeping.topology.server, EXTRA) == before
     assert daemon.named("probe.taken_over")
     freed = [event.fields["removed"] for event in daemon.named("probe.detached")]
     assert freed == [f"{EXTRA}: XDP program", f"{EXTRA}: tc filter synguard_egress", f"{EXTRA}: clsact qdisc"]
@@ -155,13 +156,13 @@ def test_a_second_daemon_of_the_namespace_pins_nothing(keeping: Keeping, beside:
     """It says who does, guards its interface all the same, and takes away only what is its own."""
     first = keeping.start()
     pins = keeping.only_set()
-    before = attached(keeping.topology, EXTRA)
+    before = attached(keeping.topology.server, EXTRA)
     second = beside.start()
     (event,) = second.named("pins.unavailable")
     assert f"pid {first.pid} " in event.fields["problem"]
     assert second.status()["interfaces"][0]["attached"]
     assert second.stop() == 0
-    assert attached(keeping.topology, EXTRA) == before
+    assert attached(keeping.topology.server, EXTRA) == before
     assert keeping.only_set() == pins
     assert first.stop() == 0
     assert keeping.start().named("probe.taken_over")
@@ -190,7 +191,7 @@ def test_without_a_bpf_file_system_the_probe_is_guarded_and_not_kept(
     topology: Topology, tmp_path: Path
 ) -> None:
     """It says what to do, guards, and takes everything away at its end: nobody could read it later."""
-    before = attached(topology)
+    before = attached(topology.server)
     log = tmp_path / "log"
     command = synguard_command(
         *("run", "--keep-attached", "--interface", topology.server.interface),
@@ -205,16 +206,16 @@ def test_without_a_bpf_file_system_the_probe_is_guarded_and_not_kept(
         assert daemon.wait(20) == 0
     assert "mount -t bpf bpf /sys/fs/bpf" in log.read_text()
     assert "the probe does not stay attached when this daemon ends" in log.read_text()
-    assert attached(topology) == before
+    assert attached(topology.server) == before
 
 
 def test_a_start_that_fails_leaves_the_kept_probe_alone(keeping: Keeping) -> None:
     """A daemon that cannot answer on its socket ends, and what was kept counts on."""
     keeping.start().stop()
-    kept = attached(keeping.topology)
+    kept = attached(keeping.topology.server)
     (keeping.folder / "control.sock").mkdir()
     with pytest.raises(SynguardError, match=r"control\.sock"):
         keeping.start()
-    assert attached(keeping.topology) == kept
+    assert attached(keeping.topology.server) == kept
     (keeping.folder / "control.sock").rmdir()
     assert keeping.start().named("probe.taken_over")

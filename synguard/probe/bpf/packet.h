@@ -79,15 +79,11 @@ struct ipv6_extension {
 	u32 rest;
 };
 
-static __always_inline int parse_link(struct cursor *cursor, u16 *protocol)
+/* Steps over 802.1Q and 802.1ad tags; `protocol` is what stands before them, then what stands behind. */
+static __always_inline int parse_tags(struct cursor *cursor, u16 *protocol)
 {
-	struct ethhdr *ethernet = cursor->at;
 	struct vlan_tag *tag;
 
-	if ((void *)(ethernet + 1) > cursor->end)
-		return TRUNCATED_LINK;
-	*protocol = ethernet->h_proto;
-	cursor->at = ethernet + 1;
 #pragma unroll
 	for (int depth = 0; depth <= VLAN_TAGS_MAX; depth++) {
 		if (*protocol != NET16(ETH_P_8021Q) && *protocol != NET16(ETH_P_8021AD))
@@ -254,12 +250,10 @@ static __always_inline void mask_address(struct address *address, u32 length)
 	__builtin_memcpy(address, words, 16);
 }
 
-/* Returns PARSED_TCP with every field of `packet` set, or what stood in the way. */
-static __always_inline int parse_packet(void *data, void *data_end, struct packet *packet)
+/* As parse_packet(), from behind the Ethernet header on, which names `protocol`. */
+static __always_inline int parse_payload(struct cursor cursor, u16 protocol, struct packet *packet)
 {
-	struct cursor cursor = {.at = data, .end = data_end};
-	u16 protocol = 0;
-	int result = parse_link(&cursor, &protocol);
+	int result = parse_tags(&cursor, &protocol);
 
 	if (result != PARSED_TCP)
 		return result;
@@ -272,6 +266,17 @@ static __always_inline int parse_packet(void *data, void *data_end, struct packe
 	if (result != PARSED_TCP)
 		return result;
 	return parse_tcp(&cursor, packet);
+}
+
+/* Returns PARSED_TCP with every field of `packet` set, or what stood in the way. */
+static __always_inline int parse_packet(void *data, void *data_end, struct packet *packet)
+{
+	struct ethhdr *ethernet = data;
+	struct cursor cursor = {.at = ethernet + 1, .end = data_end};
+
+	if (cursor.at > data_end)
+		return TRUNCATED_LINK;
+	return parse_payload(cursor, ethernet->h_proto, packet);
 }
 
 #endif

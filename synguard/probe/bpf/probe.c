@@ -24,6 +24,8 @@
  * to ask for more would copy every such segment.
  */
 #define HEADERS_MIN 54
+/* The class of our filters on devices whose packets begin with the IP header, see tc.py: the bytes missing. */
+#define NO_LINK_HEADER 14
 
 static __always_inline void count_unparsed(struct totals *totals, int result)
 {
@@ -106,14 +108,30 @@ int synguard_xdp(struct xdp_md *frame)
 	return ingress(&context, &packet, 1);
 }
 
-/* tc programs may find less than the headers in the linear area; bring the rest in. */
+/* tc programs may find less than the headers in the linear area; bring the rest in. Where there is no link
+ * header, the protocol is known from elsewhere. (The verifier would walk what follows once for each case, if it
+ * could tell from `missing` which pointer belongs to which.)
+ */
 static __always_inline int parse_skb(struct __sk_buff *skb, u32 headers_bytes, struct packet *packet)
 {
 	u32 wanted = skb->len < headers_bytes ? skb->len : headers_bytes;
+	u32 missing = skb->tc_classid & NO_LINK_HEADER;
+	struct cursor cursor;
+	struct ethhdr *ethernet;
+	u16 protocol;
 
 	if (skb->data_end - skb->data < wanted)
 		bpf_skb_pull_data(skb, wanted);
-	return parse_packet((void *)(long)skb->data, (void *)(long)skb->data_end, packet);
+	cursor.end = (void *)(long)skb->data_end;
+	ethernet = (void *)(long)skb->data;
+	if ((void *)(ethernet + 1) > cursor.end)
+		return TRUNCATED_LINK;
+	protocol = ethernet->h_proto;
+	cursor.at = (void *)ethernet + (sizeof(*ethernet) - missing);
+	asm volatile("" : "+r"(missing));
+	if (missing)
+		protocol = skb->protocol;
+	return parse_payload(cursor, protocol, packet);
 }
 
 /* Stands in for XDP where that cannot be had; it only observes. */
