@@ -66,13 +66,13 @@ class SynguardRuns(_Detector):
         return self.totals()["dropped_by_us"]
 
     def lost_updates(self) -> int:
-        """Return the sum of its losses without ``sources_not_admitted``.
+        """Return the sum of its losses without those of a name that ends in ``_not_admitted``.
 
-        Those are SYNs whose source is too new for a row of its own, which is no update gone wrong: their
-        attempts count in the totals and at the listener. A spoofed flood is nearly all such.
+        Those are SYNs whose source or prefix is too new for a row of its own, which is no update gone wrong:
+        their attempts count in the totals and at the listener. A spoofed flood is nearly all such.
         """
         losses: dict[str, int] = self.guard.status()["losses"]
-        return sum(count for name, count in losses.items() if name != "sources_not_admitted")
+        return sum(count for name, count in losses.items() if not name.endswith("_not_admitted"))
 
 
 @contextlib.contextmanager

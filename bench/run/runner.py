@@ -31,7 +31,9 @@ from bench.scenario.model import (
     Promise,
     ReadingScenario,
     ScalingScenario,
+    ShareScenario,
 )
+from bench.share import share
 from synguard.errors import SynguardError
 
 #: A trial whose premises did not hold is played again, at most so many times more.
@@ -109,6 +111,8 @@ class Runner:
             yield from scaling.play(scenario, self._tell)
         elif isinstance(scenario, ReadingScenario):
             yield from reading.play(scenario, self._tell)
+        elif isinstance(scenario, ShareScenario):
+            yield from share.play(scenario, self._tell)
         else:
             yield from self._flood_trials(plan)
 

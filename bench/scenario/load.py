@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def kind(self) -> str:
-        """``flood``, ``cost``, ``live``, ``scaling`` or ``reading``."""
+        """``flood``, ``cost``, ``live``, ``scaling``, ``reading`` or ``share``."""
         return str(self.scenario.__struct_config__.tag)
 
 

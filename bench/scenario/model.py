@@ -229,4 +229,19 @@ class ReadingScenario(Record, tag_field="kind", tag="reading", frozen=True, kw_o
     promises: tuple[Promise, ...] = ()
 
 
-Scenario = FloodScenario | CostScenario | LiveScenario | ScalingScenario | ReadingScenario
+class ShareScenario(Record, tag_field="kind", tag="share", frozen=True, kw_only=True):
+    """Measures the daemon's share of a CPU while its probe is given SYNs on another; one cell a load."""
+
+    purpose: str
+    premises: tuple[Premise, ...] = ()
+    #: SYNs a second; each with each kind of sources, 0 with none.
+    syn_per_s: tuple[Annotated[int, Meta(ge=0, le=2_000_000)], ...]
+    #: How many addresses they come from; 0: each from another.
+    sources: tuple[Annotated[int, Meta(ge=0, le=100_000)], ...] = (0,)
+    #: The flood is given for a second before it is measured for so long.
+    span_s: Annotated[float, Meta(gt=0, le=600)] = 5.0
+    repetitions: Annotated[int, Meta(ge=1, le=100)] = 3
+    promises: tuple[Promise, ...] = ()
+
+
+Scenario = FloodScenario | CostScenario | LiveScenario | ScalingScenario | ReadingScenario | ShareScenario

@@ -59,24 +59,13 @@ def test_a_read_that_shows_something_else_is_no_result(loaded: tuple[Probe, Writ
     assert "192 SYNs were counted, not 0" in unsent.invalid_because
 
 
-@pytest.mark.parametrize("quick", [False, True])
-def test_the_scenario_promises_that_strangers_do_not_matter(quick: bool) -> None:
-    """Ten sources against ten million, in short against fewer; a promise compares both."""
-    plan = load(find("read-cost"), quick=quick)
+def test_the_scenario_promises_that_strangers_do_not_matter() -> None:
+    """Ten sources against ten million; promises compare both."""
+    plan = load(find("read-cost"), quick=False)
     assert plan is not None
     scenario = plan.scenario
     assert isinstance(scenario, ReadingScenario)
-    assert (scenario.sources, scenario.strangers >= 10_000_000) == (10, not quick)
+    assert (scenario.sources, scenario.strangers) == (10, 10_000_000)
     (time, memory) = scenario.promises
     assert (time.where, time.over) == ({"known": AFTER}, {"known": BEFORE})
     assert memory.equals == 1.0
-
-
-def test_the_daemons_share_is_promised() -> None:
-    """At a million SYNs a second at most 5 % of a core, and always at most 80 MiB."""
-    plan = load(find("daemon-cost"), quick=False)
-    assert plan is not None
-    promised = {promise.figure: promise.at_most for promise in plan.scenario.promises}
-    assert promised == {"daemon_cpu": 0.05, "daemon_rss_mib": 80}
-    rates = {cell.labels["syn_per_s"] for cell in plan.cells}
-    assert 1_000_000 in rates
