@@ -112,7 +112,7 @@ def test_a_slice_begins_with_its_first_nanosecond(wire: Wire, before_ns: int) ->
 
 @pytest.mark.parametrize("late_ns", [-1, 0])
 def test_a_listeners_ring_is_256_slices(wire: Wire, late_ns: int) -> None:
-    """Until the last nanosecond of the 255th slice after its own, an attempt's completion is booked to it."""
+    """To the end of the 255th slice after its own a completion is booked to it; then it spoils no other."""
     wire.handshake(wire.connection())
     wire.wait(10_000)
     align(wire, SLICE_NS)
@@ -121,10 +121,30 @@ def test_a_listeners_ring_is_256_slices(wire: Wire, late_ns: int) -> None:
     wire.syn(connection)
     wire.synack(connection)
     wire.at(start_ns + layout.LISTENER_COHORTS * SLICE_NS + late_ns)
+    wire.syn(wire.connection())
     wire.ack(connection)
+    present = Cohort(wire.now_ns // SLICE_NS * SLICE_NS, 1, 0)
     reading = wire.known_listener(connection.listener)
-    assert reading.cohorts == (() if late_ns == 0 else (Cohort(start_ns, 1, 1),))
-    assert reading.counts == HandshakeCounts(2, answered=2, completed=2)
+    assert reading.cohorts == ((present,) if late_ns == 0 else (Cohort(start_ns, 1, 1), present))
+    assert reading.counts == HandshakeCounts(3, answered=2, completed=2)
+
+
+@pytest.mark.parametrize("late_ns", [-1, 0])
+def test_a_first_answer_moves_its_attempt_within_256_slices(wire: Wire, late_ns: int) -> None:
+    """To the end of the ring the attempt is in the closed bucket's slice; then it is in no slice at all."""
+    align(wire, SLICE_NS)
+    start_ns = wire.now_ns
+    connection = wire.connection()
+    wire.syn(connection)
+    wire.at(start_ns + layout.LISTENER_COHORTS * SLICE_NS + late_ns)
+    wire.syn(wire.connection(server_port=81))
+    wire.synack(connection)
+    bucket, listener = wire.known_listener(connection.closed_bucket), wire.known_listener(connection.listener)
+    present = Cohort(wire.now_ns // SLICE_NS * SLICE_NS, 1, 0)
+    assert bucket.cohorts == ((present,) if late_ns == 0 else (Cohort(start_ns, 1, 1), present))
+    assert listener.cohorts == (() if late_ns == 0 else (Cohort(start_ns, 1, 0),))
+    assert bucket.counts == HandshakeCounts(2, answered=1)
+    assert listener.counts == HandshakeCounts(1, answered=1)
 
 
 @pytest.mark.parametrize("late_ns", [-1, 0])
@@ -136,10 +156,12 @@ def test_a_sources_ring_is_64_slices(wire: Wire, late_ns: int) -> None:
     wire.syn(connection)
     wire.synack(connection)
     wire.at(start_ns + layout.SOURCE_COHORTS * SOURCE_SLICE_NS + late_ns)
+    wire.syn(wire.connection(client=connection.client))
     wire.ack(connection)
+    present = Cohort(wire.now_ns // SOURCE_SLICE_NS * SOURCE_SLICE_NS, 1, 0)
     reading = wire.known_source(connection.client)
-    assert reading.cohorts == (() if late_ns == 0 else (Cohort(start_ns, 1, 1),))
-    assert reading.counts == HandshakeCounts(1, answered=1, completed=1)
+    assert reading.cohorts == ((present,) if late_ns == 0 else (Cohort(start_ns, 1, 1), present))
+    assert reading.counts == HandshakeCounts(2, answered=1, completed=1)
 
 
 def test_completions_of_one_moment_go_to_the_slices_of_their_attempts(wire: Wire) -> None:

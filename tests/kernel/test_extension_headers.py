@@ -130,7 +130,7 @@ def test_a_header_that_claims_more_than_the_frame_has_leads_nowhere(wire6: Wire,
     assert moved() == {"truncated_tcp": 1}
 
 
-@pytest.mark.parametrize("offset", [1, 2, 185, 8191])
+@pytest.mark.parametrize("offset", [*(1 << bit for bit in range(13)), 185, 8191])
 @pytest.mark.parametrize(("following", "outcome"), [(TCP, "fragment"), (UDP, "not_tcp"), (ICMPV6, "not_tcp")])
 def test_later_fragments_are_no_segments(wire6: Wire, offset: int, following: int, outcome: str) -> None:
     """Whatever their bytes look like; a fragment of something else is nothing of TCP's."""
