@@ -20,9 +20,9 @@ _ISN_STEP = 1_000_003
 
 
 def own_addresses(wire: Wire) -> Address:
-    """Return the first address of a stretch that no other test has: a /22, or four /48s."""
+    """Return the first address of a stretch that no other test has, nor a stranger: a /22, or four /48s."""
     if wire.version == 4:
-        return IPv4Address("20.0.0.0") + (wire.number << 10)
+        return IPv4Address("240.0.0.0") + (wire.number << 10)
     return IPv6Address("2001:e00::") + (wire.number << 82)
 
 

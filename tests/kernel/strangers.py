@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from ipaddress import ip_address
+from zlib import crc32
 
 from bench.cost.frames import Segment
 from bench.cost.resident import resident
@@ -30,6 +31,10 @@ class Strangers:
         self._program = probe.programs[XDP_PROGRAM]
         self._writer = writer
         self._next = _FIRST_STRANGER
+
+    def known_by(self, name: str) -> None:
+        """Let those who come next be others than ever before, and the same ones each time for that name."""
+        self._next = _FIRST_STRANGER + (crc32(name.encode()) + 1 << 24)
 
     def come(self, family: Family, number: int) -> None:
         """Deliver a SYN of each of so many that nobody has seen; a few may have one address."""
