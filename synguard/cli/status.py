@@ -48,6 +48,7 @@ def _sections(status: Mapping[str, Any]) -> Iterator[str]:
     if status["sources"]:
         yield _sources(status["sources"])
     yield _alerts(status["open_alerts"])
+    yield _expected_losses(status["expected_losses"])
     yield _trouble(status)
 
 
@@ -125,6 +126,32 @@ def _alerts(alerts: list[Mapping[str, Any]]) -> str:
         return "no open alerts"
     lines = (f"  {one['id']}: {what(one)} {one['listener'] or ''} {one['source'] or ''}" for one in alerts)
     return "\n".join(["open alerts (`synguard explain ID` says why)", *map(" ".join, map(str.split, lines))])
+
+
+def _expected_losses(losses: list[Mapping[str, Any]]) -> str:
+    """Say which share of open handshakes is overwritten before they complete, now and in floods."""
+    now, *floods = losses
+    named = [(f"now, {figure(now['attempts_per_s'], ' SYN/s')}", now)]
+    named += [(f"at {figure(one['attempts_per_s'], ' SYN/s')}", one) for one in floods]
+    rows = [
+        (
+            name,
+            *(_little(each["lost_share"]) for each in one["handshakes"]),
+            figure(one["sources_known_from_syn_per_s"], "/s")
+            if one["sources_known_from_syn_per_s"]
+            else "any",
+        )
+        for name, one in named
+    ]
+    headings = (f">OPEN FOR {figure(each['hold_s'], ' S')}" for each in now["handshakes"])
+    return table(("EXPECTED LOSS OF HANDSHAKES", *headings, ">SOURCES KNOWN FROM"), rows)
+
+
+def _little(share: float) -> str:
+    """Return a share of 0..1 as a percentage; only less than one in a million is nothing."""
+    if share < 1e-6:
+        return "0%"
+    return percent(share) if share >= 0.001 else "<0.1%"
 
 
 def _trouble(status: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from synguard import __version__
@@ -13,7 +13,7 @@ from synguard.detect import Detector
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
 from synguard.model import AlertKind, ListenerReading, source_text
-from synguard.probe import layout
+from synguard.probe import layout, loss
 from synguard.respond.responder import Responder
 
 #: What a listener's row leaves open where only ingress is seen.
@@ -24,6 +24,7 @@ def describe(watch: Watch, responder: Responder, history: HistoryStore, database
     """Return the whole status, ready for JSON."""
     totals = watch.reader.totals()
     blind = list(_blind(watch))
+    listeners = list(_listeners(watch))
     return {
         "version": __version__,
         "pid": os.getpid(),
@@ -36,7 +37,7 @@ def describe(watch: Watch, responder: Responder, history: HistoryStore, database
         "one_way": _one_way(watch),
         "totals": _totals(totals, one_way=_one_way(watch)),
         "unparsed": {reason: totals[reason] for reason in layout.UNPARSED_REASONS},
-        "listeners": list(_listeners(watch)),
+        "listeners": listeners,
         "sources": _sources(watch),
         "open_alerts": [alert_to_json(alert) for alert in watch.open_alerts()],
         "losses": {
@@ -45,6 +46,7 @@ def describe(watch: Watch, responder: Responder, history: HistoryStore, database
             "late_reads": watch.reader.losses.late_reads,
             **watch.detector.losses,
         },
+        "expected_losses": list(_expected_losses(listeners)),
         "responses": {
             "mode": str(responder.rules.mode),
             "blocks": len(responder.blocks),
@@ -111,6 +113,20 @@ def _listener(reading: ListenerReading, detector: Detector) -> dict[str, Any]:
         "allowance_ms": view.allowance_ms,
         "sources_estimated": reading.sources_estimated,
     }
+
+
+def _expected_losses(listeners: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield what the probe's bounded tables are stated to lose: at the present rate, and in floods."""
+    now_per_s = round(sum(row["attempts_per_s"] or 0.0 for row in listeners), 1)
+    for rate in (now_per_s, *loss.TOLD_ATTEMPTS_PER_S):
+        yield {
+            "attempts_per_s": rate,
+            "handshakes": [
+                {"hold_s": hold_s, "lost_share": loss.handshake_loss(rate, hold_s)}
+                for hold_s in loss.TOLD_HOLD_S
+            ],
+            "sources_known_from_syn_per_s": loss.known_from_syn_per_s(rate),
+        }
 
 
 def _sources(watch: Watch) -> list[dict[str, Any]]:

@@ -48,6 +48,10 @@ ADMITTED_FREELY = 64
 KNOCKS = 4
 STRANGERS_A_KNOCK = 1 << 15
 
+#: The rates for which the losses are told, beside the present one, and the times that handshakes are open.
+TOLD_ATTEMPTS_PER_S = (100_000, 1_000_000)
+TOLD_HOLD_S = (0.1, 0.2, 1.0)
+
 
 def handshake_loss(attempts_per_s: float, hold_s: float) -> float:
     """Return which share (0..1) of open handshakes is overwritten before its ACK comes.

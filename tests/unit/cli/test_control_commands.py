@@ -42,6 +42,13 @@ STATUS: dict[str, Any] = {
     ],
     "open_alerts": [alert_to_json(SPOOFED)],
     "losses": {"late_reads": 3, "sources_unwatched": 0},
+    "expected_losses": [
+        {"attempts_per_s": rate,
+         "handshakes": [{"hold_s": 0.1, "lost_share": 1e-9}, {"hold_s": 0.2, "lost_share": 1.5e-5},
+                        {"hold_s": 1.0, "lost_share": 0.0922}],
+         "sources_known_from_syn_per_s": known}
+        for rate, known in ((12.5, 0.0), (1_000_000, 45.4))
+    ],
     "responses": {"mode": "dry-run", "blocks": 2, "actions": 8, "refused": 1},
     "history": {"database": "/var/lib/synguard/synguard.db", "state": "degraded", "queued": 4, "lost": 1,
                 "error": "disk I/O error", "moved_aside": "/var/lib/synguard/old"},
@@ -82,6 +89,16 @@ def test_status_text(run_cli: Cli, daemon: FakeDaemon) -> None:
         "disk I/O error",
     ):
         assert said in result.stdout
+
+
+def test_status_says_what_floods_will_cost(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """The stated loss by rate and hold time, and how fast a source has to be to be known."""
+    daemon.answers["status"] = STATUS
+    lines = [line.split() for line in run_cli("status").stdout.splitlines()]
+    heading = next(number for number, line in enumerate(lines) if line[:2] == ["EXPECTED", "LOSS"])
+    assert " ".join(lines[heading][4:]) == "OPEN FOR 0.1 S OPEN FOR 0.2 S OPEN FOR 1 S SOURCES KNOWN FROM"
+    assert " ".join(lines[heading + 1]) == "now, 12.5 SYN/s 0% <0.1% 9.2% any"
+    assert " ".join(lines[heading + 2]) == "at 1,000,000 SYN/s 0% <0.1% 9.2% 45.4/s"
 
 
 def test_status_says_what_is_not_seen(run_cli: Cli, daemon: FakeDaemon) -> None:
