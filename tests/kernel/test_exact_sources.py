@@ -83,6 +83,17 @@ def test_silence_longer_than_the_ring_starts_naming_over(xdp_wire: Wire, complet
         xdp_wire.wait(RING_MS + 1)
 
 
+def test_a_few_at_a_time_do_not_add_up(xdp_wire: Wire) -> None:
+    """Twelve unfinished ones, longer apart than the ring, are told of as little as twelve in all."""
+    clients = Clients(xdp_wire)
+    source = xdp_wire.client()
+    for turn in range(4):
+        for number in range(12):
+            clients.syn(source, turn * 12 + number)
+        assert told_of(xdp_wire) == 0
+        xdp_wire.wait(RING_MS + 1)
+
+
 def test_a_shorter_silence_does_not(xdp_wire: Wire) -> None:
     """Who comes back within the ring goes on where it was: sixteen more are told of, fewer are not."""
     clients = Clients(xdp_wire)
