@@ -45,17 +45,19 @@ static __always_inline u32 within(u64 nearest, u64 most)
 
 static __always_inline int repeat_syn(struct handshake_bucket *bucket, u32 slot, u16 tick)
 {
-	u16 gap = tick - bucket->last_syn_tick[slot];
+	u16 gap = tick - bucket->last_syn_tick[slot] + SKEW_TICKS;
 	u8 flags = bucket->flags[slot];
 
 	bucket->last_syn_tick[slot] = tick;
-	if (gap < DUPLICATE_TICKS) {
+	if (gap < DUPLICATE_TICKS + SKEW_TICKS) {
 		bucket->flags[slot] = flags | SLOT_DUPLICATED;
 		return flags & SLOT_DUPLICATED ? SYN_REPEATED : SYN_DUPLICATE;
 	}
 	if ((flags & SLOT_RETRANSMITS) >= RETRANSMITS_MAX)
 		return SYN_REPEATED;
 	bucket->flags[slot] = (flags & ~SLOT_DUPLICATED) + 1;
+	if (slot_phase(bucket, slot) == PHASE_ENDED)
+		set_phase(bucket, slot, PHASE_ASKED_AGAIN);
 	return SYN_RETRANSMIT;
 }
 
@@ -94,15 +96,15 @@ static __always_inline int take_slot(struct place *place, u32 isn, u64 now_ns, u
 	bucket->client_isn[best] = isn;
 	bucket->server_isn[best] = 0;
 	bucket->last_syn_tick[best] = tick;
-	bucket->cohort_phase[best] = (now_ns >> LISTENER_COHORT_SHIFT) << 4 | PHASE_SYN_SEEN;
+	bucket->cohort_phase[best] = (now_ns >> LISTENER_COHORT_SHIFT) << PHASE_BITS | PHASE_SYN_SEEN;
 	bucket->flags[best] = flags;
-	return rank < LISTENER_COHORTS << (LISTENER_COHORT_SHIFT - TICK_SHIFT);
+	return rank < (LISTENER_COHORTS << (LISTENER_COHORT_SHIFT - TICK_SHIFT)) + SKEW_TICKS;
 }
 
 /* A copy that counts as an attempt may be refused or aborted like the one before it. */
 static __always_inline void reopen_slot(struct handshake_bucket *bucket, u32 slot, u64 now_ns, u8 flags)
 {
-	bucket->cohort_phase[slot] = (now_ns >> LISTENER_COHORT_SHIFT) << 4 | PHASE_SYN_SEEN;
+	bucket->cohort_phase[slot] = (now_ns >> LISTENER_COHORT_SHIFT) << PHASE_BITS | PHASE_SYN_SEEN;
 	bucket->flags[slot] = (bucket->flags[slot] & (SLOT_RETRANSMITS | SLOT_DUPLICATED)) | flags;
 }
 
@@ -116,7 +118,7 @@ static __always_inline int record_syn(struct place *place, u32 isn, u64 now_ns, 
 	slot = find_attempt(bucket, place->fingerprint, isn);
 	if (slot < BUCKET_SLOTS) {
 		verdict = repeat_syn(bucket, slot, now_ns >> TICK_SHIFT);
-		if (verdict == SYN_REPEATED && slot_phase(bucket, slot) == PHASE_ENDED)
+		if (verdict == SYN_REPEATED && slot_phase(bucket, slot) >= PHASE_ENDED)
 			reopen_slot(bucket, slot, now_ns, flags);
 	} else {
 		handshake->overwritten = take_slot(place, isn, now_ns, flags);
@@ -160,7 +162,7 @@ static __always_inline void answer_slot(struct place *place, u32 slot, u32 isn, 
 	bucket->server_isn[slot] = isn;
 	if (acknowledged != bucket->client_isn[slot] + 1)
 		bucket->flags[slot] |= SLOT_EARLY_DATA;
-	if (slot_phase(bucket, slot) != PHASE_SYN_SEEN)
+	if (slot_phase(bucket, slot) == PHASE_ANSWERED)
 		return;
 	bucket->answered_tick[slot] = now_ns >> TICK_SHIFT;
 	bucket->flags[slot] &= ~SLOT_IN_CLOSED;
@@ -168,11 +170,19 @@ static __always_inline void answer_slot(struct place *place, u32 slot, u32 isn, 
 	refresh_filter(place);
 }
 
+/* Whether our SYN-ACK was sent before; of what ended, a refusal had none, and no ISN of ours. */
+static __always_inline u32 was_answered(struct handshake_bucket *bucket, u32 slot)
+{
+	u32 phase = slot_phase(bucket, slot);
+
+	return phase == PHASE_ASKED_AGAIN ? bucket->server_isn[slot] != 0 : phase != PHASE_SYN_SEEN;
+}
+
 /* Our SYN-ACK: the first one for its attempt, or one sent again. */
 static __always_inline void record_answer(struct place *place, u32 isn, u32 acknowledged, u64 now_ns,
 					  struct handshake *handshake)
 {
-	u32 phases = IN(PHASE_SYN_SEEN) | IN(PHASE_ANSWERED) | IN(PHASE_COMPLETED);
+	u32 phases = IN(PHASE_SYN_SEEN) | IN(PHASE_ANSWERED) | IN(PHASE_COMPLETED) | IN(PHASE_ASKED_AGAIN);
 	struct handshake_bucket *bucket = place->bucket;
 	u32 slot;
 
@@ -180,7 +190,7 @@ static __always_inline void record_answer(struct place *place, u32 isn, u32 ackn
 	slot = find_acknowledged(place, acknowledged, phases);
 	if (slot < BUCKET_SLOTS) {
 		read_slot(bucket, slot, now_ns, handshake);
-		handshake->again = slot_phase(bucket, slot) != PHASE_SYN_SEEN;
+		handshake->again = was_answered(bucket, slot);
 		if (slot_phase(bucket, slot) != PHASE_COMPLETED)
 			answer_slot(place, slot, isn, acknowledged, now_ns);
 	}
@@ -256,6 +266,8 @@ static __always_inline u32 find_aborted(struct place *place, struct packet *pack
 #pragma unroll
 	for (int slot = 0; slot < BUCKET_SLOTS; slot++) {
 		by_sequence = (u32)(packet->sequence - place->bucket->client_isn[slot] - 1);
+		/* A host without a socket takes the number from our SYN-ACK, which may have acknowledged data. */
+		by_sequence *= is_more(by_sequence, (place->bucket->flags[slot] / SLOT_EARLY_DATA & 1) * SYN_PAYLOAD_MAX);
 		by_acknowledgement = (u32)(packet->acknowledgement - place->bucket->server_isn[slot] - 1);
 		nearest = nearer(nearest, lesser(by_sequence, by_acknowledgement | no_acknowledgement), slots, slot);
 	}

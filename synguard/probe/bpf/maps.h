@@ -27,7 +27,7 @@
 struct handshake_bucket {
 	struct bpf_spin_lock lock;
 	u16 fingerprint[BUCKET_SLOTS];
-	u16 cohort_phase[BUCKET_SLOTS]; /* cohort of the attempt (12 bits) | phase (4 bits) */
+	u16 cohort_phase[BUCKET_SLOTS]; /* cohort of the attempt (13 bits) | phase (3 bits) */
 	u16 last_syn_tick[BUCKET_SLOTS];
 	u8 flags[BUCKET_SLOTS];
 	u8 unused;

@@ -21,7 +21,7 @@
 
 #define HEADERS_MAX 256 /* bytes of a frame that may hold headers we read */
 /* Ethernet, IPv4 and TCP. What we send ourselves has its headers, and of data often no more, in the linear area:
- * to ask for more would copy every such segment.
+ * to ask for more would copy every such segment. Where that is too little, for IPv6 or options, more is asked for.
  */
 #define HEADERS_MIN 54
 /* The class of our filters on devices whose packets begin with the IP header, see tc.py: the bytes missing. */
@@ -167,13 +167,17 @@ int synguard_egress(struct __sk_buff *skb)
 	struct interface_packets *passed;
 	struct context context;
 	struct packet packet;
+	int result;
 	u8 kind;
 
 	passed = enter(&context, skb->ifindex);
 	if (!passed)
 		return TC_ACT_UNSPEC;
 	passed->egress++;
-	if (parse_skb(skb, HEADERS_MIN, &packet) != PARSED_TCP)
+	result = parse_skb(skb, HEADERS_MIN, &packet);
+	if (result == TRUNCATED_IP || result == TRUNCATED_TCP)
+		result = parse_skb(skb, HEADERS_MAX, &packet);
+	if (result != PARSED_TCP)
 		return TC_ACT_UNSPEC;
 	turn_round(&packet);
 	show_segment(&context, &packet);

@@ -5,7 +5,11 @@
 #define RETRANSMITS_MAX 10
 #define EARLY_DATA_MAX 65535 /* data that TCP Fast Open may send before the handshake completes */
 #define SYN_PAYLOAD_MAX 65535 /* jumbo frames carry more than an Ethernet segment */
-#define COHORT_BITS 12
+#define PHASE_BITS 3
+#define PHASE_MASK ((1 << PHASE_BITS) - 1)
+#define COHORT_BITS (16 - PHASE_BITS) /* 137 s: longer than a server sends its SYN-ACK again */
+/* By so much may another CPU's time be ahead: whoever takes the time first need not get the lock first. */
+#define SKEW_TICKS 16
 #define RANK_MAX (1U << 20)
 
 enum handshake_phase {
@@ -14,6 +18,7 @@ enum handshake_phase {
 	PHASE_ANSWERED,
 	PHASE_COMPLETED,
 	PHASE_ENDED, /* aborted or refused */
+	PHASE_ASKED_AGAIN, /* then the peer sent its SYN again, and may be answered after all */
 };
 
 #define IN(phase) (1U << (phase))
@@ -90,7 +95,7 @@ static __always_inline u64 is_more(u64 a, u64 b)
 
 static __always_inline u8 slot_phase(struct handshake_bucket *bucket, int slot)
 {
-	return bucket->cohort_phase[slot] & 0xf;
+	return bucket->cohort_phase[slot] & PHASE_MASK;
 }
 
 /* The slots of that fingerprint in one of the phases, a bit each, from the first cache line alone. */
@@ -123,14 +128,14 @@ static __always_inline void refresh_filter(struct place *place)
 
 static __always_inline void set_phase(struct handshake_bucket *bucket, int slot, u8 phase)
 {
-	bucket->cohort_phase[slot] = (bucket->cohort_phase[slot] & ~0xf) | phase;
+	bucket->cohort_phase[slot] = (bucket->cohort_phase[slot] & ~PHASE_MASK) | phase;
 }
 
 /* A slot keeps the low bits of its attempt's epoch; the rest follows from the present. */
 static __always_inline u64 slot_epoch(u16 cohort_phase, u64 now_ns)
 {
 	u64 epoch = now_ns >> LISTENER_COHORT_SHIFT;
-	u64 age = (epoch - (cohort_phase >> 4)) & ((1 << COHORT_BITS) - 1);
+	u64 age = (epoch - (cohort_phase >> PHASE_BITS)) & ((1 << COHORT_BITS) - 1);
 
 	return epoch - age;
 }
@@ -140,7 +145,7 @@ static __always_inline u32 eviction_rank(struct handshake_bucket *bucket, int sl
 {
 	u32 finished = IN(PHASE_FREE) | IN(PHASE_COMPLETED) | IN(PHASE_ENDED);
 	u32 phase = slot_phase(bucket, slot);
-	u32 age = (u16)(tick - bucket->last_syn_tick[slot]);
+	u32 age = (u16)(tick - bucket->last_syn_tick[slot] + SKEW_TICKS);
 
 	return age | (finished >> phase & 1) << 17 | (IN(PHASE_FREE) >> phase & 1) << 18;
 }
