@@ -17,7 +17,7 @@ SOURCE_RING_MS = (layout.SOURCE_COHORTS << layout.SOURCE_COHORT_SHIFT) / 10**6
 
 
 def candidates(wire: Wire) -> list[str]:
-    """Return the sources that were announced since the last call."""
+    """Return the sources that the daemon was to be told of since the last call."""
     keys = iter(wire.probe.maps["candidates"].pop, None)
     return [str(layout.decode_source_key(key, 32, 64)) for key in keys]
 
@@ -68,7 +68,7 @@ def test_a_sources_targets_are_estimated(xdp_wire: Wire, number: int) -> None:
     assert xdp_wire.known_source(client).targets_estimated == pytest.approx(number, rel=0.35, abs=1)
 
 
-def test_a_source_with_unfinished_attempts_is_announced(xdp_wire: Wire) -> None:
+def test_a_source_with_unfinished_attempts_is_named(xdp_wire: Wire) -> None:
     """At the sixteenth unfinished one, and at most once in each slice of its ring."""
     candidates(xdp_wire)
     client = xdp_wire.client()
@@ -78,11 +78,11 @@ def test_a_source_with_unfinished_attempts_is_announced(xdp_wire: Wire) -> None:
     assert candidates(xdp_wire) == []
     for _ in range(64):
         xdp_wire.syn(xdp_wire.connection(client=client))
-    (announced,) = candidates(xdp_wire)
-    assert announced.split("/")[0] == expected.split("/")[0].replace("::1", "::")
+    (named,) = candidates(xdp_wire)
+    assert named.split("/")[0] == expected.split("/")[0].replace("::1", "::")
 
 
-def test_a_client_that_completes_is_not_announced(xdp_wire: Wire) -> None:
+def test_a_client_that_completes_is_not_named(xdp_wire: Wire) -> None:
     """A busy good client is not of interest."""
     candidates(xdp_wire)
     client = xdp_wire.client()
@@ -91,7 +91,7 @@ def test_a_client_that_completes_is_not_announced(xdp_wire: Wire) -> None:
     assert candidates(xdp_wire) == []
 
 
-def test_a_slow_source_is_announced_too(xdp_wire: Wire) -> None:
+def test_a_slow_source_is_named_too(xdp_wire: Wire) -> None:
     """Three SYNs a second hold a queue as well."""
     candidates(xdp_wire)
     client = xdp_wire.client()
