@@ -11,6 +11,7 @@ from synguard.probe import layout
 from synguard.probe.syscall import PER_CPU_MAP_TYPES, possible_cpus, program_info
 from synguard.probe.syscall import test_run as run_program
 from tests.kernel.cpus import on_two_cpus
+from tests.kernel.series import wipe
 from tests.kernel.wire import Wire
 
 pytestmark = [pytest.mark.root, pytest.mark.kernel]
@@ -131,6 +132,7 @@ def test_full_listeners_are_a_loss_that_is_counted(xdp_wire: Wire) -> None:
 
 def test_full_handshake_buckets_are_a_loss_that_is_counted(xdp_wire: Wire) -> None:
     """An eighth young attempt in a bucket of seven costs the oldest, and is counted."""
+    wipe(xdp_wire.probe)
     connection = xdp_wire.connection()
     with xdp_wire.counted() as moved:
         for number in range(8):
