@@ -76,9 +76,13 @@ def _attach_ingress(
         reasons.append("XDP is not tried without Ethernet header")
     else:
         modes = [mode for mode in xdp.MODES if wanted in ("auto", mode)]
+        # A program of ours is replaced where it is; a better mode would cost a gap, and perhaps be refused.
+        modes.sort(key=lambda mode: mode != interface.xdp_mode)
     for mode in modes:
         reason = xdp.try_attach(ipr, interface, programs[XDP_PROGRAM], mode)
         if reason is None:
+            if wanted == "auto" and mode == interface.xdp_mode != xdp.MODES[0]:
+                reasons.append(f"{mode} XDP was attached before and stays")
             tc.remove_filter(ipr, interface.index, TC_INGRESS_PROGRAM)
             return f"xdp-{mode}", "; ".join(reasons) or None
         reasons.append(reason)
@@ -86,7 +90,8 @@ def _attach_ingress(
         raise SynguardError(
             f'{interface.name}: {"; ".join(reasons)}; allow another way with probe.xdp_mode = "auto"'
         )
-    if wanted == "tc" and program_id is not None and xdp.is_ours(program_id):
+    interface = describe(ipr.get_links(interface.index)[0])
+    if carries_xdp(interface):
         xdp.remove_own(ipr, interface)
     tc.place_filter(ipr, interface, TC_INGRESS_PROGRAM, programs[TC_INGRESS_PROGRAM])
     return "tc-ingress", "; ".join([*reasons, "tc only observes: blocks are not enforced here"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -69,16 +69,36 @@ def remove_own(ipr: Any, interface: Interface) -> None:
         _set(ipr, interface.index, -1, flags, expected_fd=fd)
 
 
+@contextmanager
+def _put_back(ipr: Any, interface: Interface, fd: int) -> Iterator[None]:
+    """Attach what was removed again if the kernel refuses the body."""
+    try:
+        yield
+    except NetlinkError:
+        if interface.xdp_mode is not None:
+            with suppress(NetlinkError):  # somebody else was quicker: the place is theirs
+                _set(ipr, interface.index, fd, _MODE_FLAGS[interface.xdp_mode] | _FLAGS_UPDATE_IF_NOEXIST)
+        raise
+
+
 def try_attach(ipr: Any, interface: Interface, fd: int, mode: str) -> str | None:
-    """Attach in one mode; return None, or why the kernel would not, in its words if ``ipr`` asks for them."""
+    """Attach in one mode; return None, or why the kernel would not, in its words if ``ipr`` asks for them.
+
+    Our program is replaced in its own mode without a gap. From another mode it has to go first, since the
+    kernel allows one mode at a time; if this one is refused it is put back, and ``interface`` still holds.
+    """
     flags = _MODE_FLAGS[mode]
     try:
-        if interface.xdp_program_id is not None and interface.xdp_mode == mode:
-            with _program(interface.xdp_program_id) as old:
-                _set(ipr, interface.index, fd, flags | _FLAGS_REPLACE, expected_fd=old)
-        else:
-            remove_own(ipr, interface)
+        if interface.xdp_program_id is None or interface.xdp_mode is None:
             _set(ipr, interface.index, fd, flags | _FLAGS_UPDATE_IF_NOEXIST)
+            return None
+        with _program(interface.xdp_program_id) as old:
+            if interface.xdp_mode == mode:
+                _set(ipr, interface.index, fd, flags | _FLAGS_REPLACE, expected_fd=old)
+            else:
+                remove_own(ipr, interface)
+                with _put_back(ipr, interface, old):
+                    _set(ipr, interface.index, fd, flags | _FLAGS_UPDATE_IF_NOEXIST)
     except NetlinkError as error:
         if error.code == errno.EPERM:
             raise UnsupportedError("attaching XDP is not permitted here; run as root") from error

@@ -1,0 +1,153 @@
+"""The probe attached anew to an interface that carries it already: by a next daemon, or to mend something."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+from bench.defences.guard import Setting
+from bench.net.namespaces import Topology, run_in, wait_until
+from synguard.errors import SynguardError
+from synguard.probe import attach
+from synguard.probe.attach import Attachment
+from synguard.probe.claim import Claim
+from synguard.probe.interfaces import describe, find_interface
+from synguard.probe.probe import Groups, Probe, Sizes
+from synguard.probe.programs import XDP_PROGRAM
+from synguard.probe.syscall import program_info
+from tests.pinning import bpf_filesystem
+
+from .commands import attached, run
+from .devices import Daemon, Workshop
+
+pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
+
+BRIDGE = "br0"
+#: Of include/uapi/linux/rtnetlink.h: news of links.
+_RTMGRP_LINK = 1
+
+
+@pytest.fixture(scope="module")
+def probes() -> Iterator[tuple[Probe, Probe]]:
+    """Load the probe twice: what is attached, and what is to take its place."""
+    with closing(Probe.load(Sizes(), Groups())) as first, closing(Probe.load(Sizes(), Groups())) as second:
+        yield first, second
+
+
+@pytest.fixture
+def claim(tmp_path: Path) -> Iterator[Claim]:
+    """Return the right to an interface."""
+    with closing(Claim(tmp_path / "claim.lock", "taken by {pid}")) as taken:
+        yield taken
+
+
+@pytest.fixture
+def bridged(topology: Topology) -> Iterator[Topology]:
+    """Build a bridge at the server, whose driver knows no native XDP."""
+    with Workshop(topology) as workshop:
+        workshop.bridge(BRIDGE)
+        yield topology
+
+
+def attach_at(
+    topology: Topology, probe: Probe, claim: Claim, name: str = BRIDGE, wanted: str = "auto"
+) -> Attachment:
+    """Attach a probe to an interface of the server."""
+    return run_in(topology.server, lambda: attach.attach(find_interface(name), probe.programs, wanted, claim))
+
+
+def program_on(topology: Topology, name: str = BRIDGE) -> tuple[str | None, int | None]:
+    """Return the mode and the id of the XDP program on an interface of the server."""
+    found = run_in(topology.server, lambda: find_interface(name))
+    return found.xdp_mode, found.xdp_program_id
+
+
+def id_of(probe: Probe) -> int:
+    """Return the id of a probe's XDP program."""
+    return program_info(probe.programs[XDP_PROGRAM]).id
+
+
+@contextmanager
+def programs_seen(topology: Topology) -> Iterator[list[int | None]]:
+    """Fill a list, at the end, with the XDP programs that the bridge had by what the kernel told."""
+    seen: list[int | None] = []
+    with run_in(topology.server, _listen_for_links) as told:
+        yield seen
+        run(topology.server, "ip", "link", "set", BRIDGE, "alias", "the-end")
+        while True:
+            data, offset = told.recv(1 << 16), 0
+            while offset < len(data):
+                message = ifinfmsg(data, offset)
+                message.decode()
+                offset += message["header"]["length"]
+                if message.get_attr("IFLA_IFNAME") == BRIDGE:
+                    seen.append(describe(message).xdp_program_id)
+                if message.get_attr("IFLA_IFALIAS") == "the-end":
+                    return
+
+
+def _listen_for_links() -> socket.socket:
+    told = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    told.bind((0, _RTMGRP_LINK))
+    told.settimeout(5.0)
+    return told
+
+
+def test_generic_xdp_is_replaced_in_place(
+    bridged: Topology, probes: tuple[Probe, Probe], claim: Claim
+) -> None:
+    """Where the driver has no native XDP, each probe replaces the last without a gap, and can block."""
+    first, second = probes
+    assert attach_at(bridged, first, claim).ingress == "xdp-generic"
+    with programs_seen(bridged) as seen:
+        for probe in (second, first, first):
+            attachment = attach_at(bridged, probe, claim)
+            assert (attachment.ingress, attachment.can_drop) == ("xdp-generic", True)
+            assert attachment.note == "generic XDP was attached before and stays"
+            assert program_on(bridged) == ("generic", id_of(probe))
+    assert set(seen) == {id_of(first), id_of(second)}
+    assert "synguard_ingress" not in attached(bridged.server, BRIDGE)
+
+
+def test_a_mode_that_is_refused_leaves_the_program_in_the_one_it_had(
+    bridged: Topology, probes: tuple[Probe, Probe], claim: Claim
+) -> None:
+    """Whoever asks for native where there is none gets a refusal, and what was there goes on."""
+    attach_at(bridged, probes[0], claim)
+    with pytest.raises(SynguardError, match=r'native XDP is refused here .*probe.xdp_mode = "auto"'):
+        attach_at(bridged, probes[1], claim, wanted="native")
+    assert program_on(bridged) == ("generic", id_of(probes[0]))
+    assert attach_at(bridged, probes[1], claim).ingress == "xdp-generic"
+    assert attach_at(bridged, probes[1], claim, wanted="tc").ingress == "tc-ingress"
+    assert program_on(bridged) == (None, None)
+
+
+def test_another_mode_that_is_asked_for_is_taken(
+    topology: Topology, probes: tuple[Probe, Probe], claim: Claim
+) -> None:
+    """A program in a mode that is not wanted any more goes, and comes back in the one that is."""
+    name = topology.server.interface
+    for wanted in ("generic", "native", "generic"):
+        assert attach_at(topology, probes[0], claim, name, wanted).ingress == f"xdp-{wanted}"
+        assert program_on(topology, name) == (wanted, id_of(probes[0]))
+
+
+def test_a_daemon_takes_over_a_bridge(bridged: Topology, tmp_path: Path) -> None:
+    """What one left on a bridge, or lost there, the next has as generic XDP again."""
+    with bpf_filesystem(tmp_path / "bpf") as mounted:
+        for keep in (True, True, False):
+            kept: dict[str, Setting] = {"keep_attached": keep, "pin_directory": str(mounted / "synguard")}
+            with Daemon(bridged.server, [BRIDGE], tmp_path, {"probe": kept}) as daemon:
+                daemon.wait_until_ready()
+                assert daemon.interface(BRIDGE)["ingress"] == "xdp-generic"
+                run(bridged.server, "tc", "filter", "del", "dev", BRIDGE, "egress")
+                daemon.wait_for(lambda: bool(daemon.named("probe.detached")), "noticing", 10.0)
+                wait_until(lambda: "synguard_egress" in attached(bridged.server, BRIDGE), "mending", 10.0)
+                assert daemon.interface(BRIDGE)["ingress"] == "xdp-generic"
+                assert daemon.stop() == 0
+    assert "synguard_" not in attached(bridged.server, BRIDGE)
