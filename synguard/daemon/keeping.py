@@ -113,7 +113,7 @@ class Keeper:
         if not self._found:
             return
         try:
-            for removed in detach_others(guarded):
+            for removed in detach_others(guarded, Path(self._settings.pin_directory)):
                 self._log.info("probe.detached", removed=removed, why="it is guarded no more")
         except SynguardError as error:
             self._log.error("probe.not_detached", error=str(error))

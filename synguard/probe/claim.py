@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +31,11 @@ def _content(file: IO[str]) -> dict[str, Any]:
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _pin_directory(notes: Mapping[str, Any]) -> Path | None:
+    noted = notes.get("pin_directory")
+    return Path(noted) if isinstance(noted, str) else None
 
 
 class Claim:
@@ -60,8 +66,7 @@ class Claim:
     @property
     def pin_directory(self) -> Path | None:
         """Where the probe of the one who noted it is pinned."""
-        noted = self.notes.get("pin_directory")
-        return Path(noted) if isinstance(noted, str) else None
+        return _pin_directory(self.notes)
 
     def _lock(self) -> IO[str]:
         while True:
@@ -124,6 +129,13 @@ def claim_interface(name: str) -> Claim:
     except SynguardError:
         beacon.close()
         raise
+
+
+def noted_pin_directory(name: str) -> Path | None:
+    """Return where the probe on an interface is pinned, by the notes of whoever holds or left it."""
+    with suppress(OSError), _path(name).open(encoding="utf-8") as file:
+        return _pin_directory(_content(file))
+    return None
 
 
 def claim_database(database: Path) -> Claim:

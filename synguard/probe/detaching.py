@@ -7,7 +7,7 @@ from pathlib import Path
 
 from synguard.errors import SynguardError
 from synguard.probe.attach import carries_any, carries_xdp, detach
-from synguard.probe.claim import claim_interface, claimed_interfaces
+from synguard.probe.claim import claim_interface, claimed_interfaces, noted_pin_directory
 from synguard.probe.interfaces import all_interfaces, all_names, find_interface
 from synguard.probe.pins import remove_pins
 
@@ -42,14 +42,19 @@ def detach_all(interfaces: Iterable[str] | None, pin_directory: Path) -> list[st
     return removed
 
 
-def detach_others(guarded: Collection[str]) -> list[str]:
+def detach_others(guarded: Collection[str], pin_directory: Path) -> list[str]:
     """Remove what earlier daemons left on any interface but these; return what, in words.
 
-    What a running daemon holds stays. Raises SynguardError when the kernel refuses.
+    What a running daemon holds stays, and what one left with pins in another directory than this: that is
+    another daemon's, and its next run goes on with it. Raises SynguardError when the kernel refuses.
     """
     removed: list[str] = []
     carriers = {interface.name for interface in all_interfaces() if carries_xdp(interface)}
     for name in sorted((carriers | set(claimed_interfaces())).difference(guarded)):
+        # Read without a claim: the daemon whose it is may be starting at this moment.
+        pinned = noted_pin_directory(name)
+        if pinned is not None and pinned.resolve() != pin_directory.resolve():
+            continue
         try:
             claim = claim_interface(name)
         except SynguardError:

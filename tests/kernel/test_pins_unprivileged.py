@@ -26,7 +26,7 @@ from synguard.daemon import keeping
 from synguard.probe import claim
 from synguard.probe.probe import Groups, Probe, Sizes
 claim.CLAIMS = Path(sys.argv[1])
-keeping.detach_others = lambda guarded: []
+keeping.detach_others = lambda guarded, pin_directory: []
 keeper = keeping.Keeper(ProbeSettings(keep_attached=True, pin_directory=sys.argv[2]), structlog.get_logger())
 probe = Probe.load(Sizes(64, 64, 8, 8), Groups(), keeper.load)
 keeper.store(probe.loaded)

@@ -141,6 +141,25 @@ def test_an_interface_that_is_guarded_no_more_is_freed(keeping: Keeping, beside:
     assert freed == [f"{EXTRA}: XDP program", f"{EXTRA}: tc filter synguard_egress", f"{EXTRA}: clsact qdisc"]
 
 
+def test_what_another_daemon_keeps_stays_while_that_one_restarts(keeping: Keeping, beside: Keeping) -> None:
+    """Pins in another directory are another daemon's, and so is the interface that goes with them."""
+    beside.directory = keeping.directory.with_name("theirs")
+    keeping.start().stop()
+    beside.start().stop()
+    kept = attached(keeping.topology.server, EXTRA)
+    assert "synguard_xdp" in kept
+    daemon = keeping.start()
+    assert daemon.named("probe.taken_over")
+    assert not daemon.named("probe.detached")
+    assert attached(keeping.topology.server, EXTRA) == kept
+    assert daemon.stop() == 0
+    daemon = beside.start(keep=False)
+    assert daemon.named("probe.taken_over")
+    assert daemon.stop() == 0
+    assert "synguard_xdp" not in attached(keeping.topology.server, EXTRA)
+    assert "clsact" not in attached(keeping.topology.server, EXTRA)  # by the note of who made it
+
+
 def test_the_pins_go_with_the_last_interface(keeping: Keeping) -> None:
     """``synguard detach --interface`` leaves the pins while the probe is on another one."""
     keeping.start().stop()
