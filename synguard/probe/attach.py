@@ -97,6 +97,20 @@ def _attach_ingress(
     return "tc-ingress", "; ".join([*reasons, "tc only observes: blocks are not enforced here"])
 
 
+def _ensure_clsact(ipr: Any, index: int, claim: Claim) -> None:
+    """Add the clsact qdisc if it is missing; the claim notes whether the one that is there is ours.
+
+    By the index, too: an interface that comes back under the old name may bring somebody else's qdisc.
+    """
+    if tc.has_clsact(ipr, index):
+        ours = claim.made_clsact and claim.notes.get("clsact_index", index) == index
+    else:
+        # Before it is there: whoever dies in between leaves nothing that nobody knows of.
+        claim.note(made_clsact=True, clsact_index=index)
+        ours = tc.ensure_clsact(ipr, index)
+    claim.note(made_clsact=ours, clsact_index=index)
+
+
 def attach(interface: Interface, programs: Mapping[str, int], wanted: str, claim: Claim) -> Attachment:
     """Attach the probe to one interface.
 
@@ -115,9 +129,7 @@ def attach(interface: Interface, programs: Mapping[str, int], wanted: str, claim
     # Programs are told apart by their ids. Whoever may not look at those could take nothing away again.
     xdp.info_by_id(program_info(programs[XDP_PROGRAM]).id)
     with _in_words(interface.name), IPRoute(ext_ack=True) as ipr:
-        made_before = claim.made_clsact and tc.own_filter(ipr, interface.index, TC_EGRESS_PROGRAM)
-        made_now = tc.ensure_clsact(ipr, interface.index)
-        claim.note(made_clsact=bool(made_before or made_now))
+        _ensure_clsact(ipr, interface.index, claim)
         tc.place_filter(ipr, interface, TC_EGRESS_PROGRAM, programs[TC_EGRESS_PROGRAM])
         ingress, note = _attach_ingress(ipr, interface, programs, wanted)
     return Attachment(find_interface(interface.name), ingress, "tc-clsact", note)

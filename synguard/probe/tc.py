@@ -75,6 +75,11 @@ def place_filter(ipr: Any, interface: Interface, program: str, fd: int) -> None:
         ) from error
 
 
+def has_clsact(ipr: Any, index: int) -> bool:
+    """Tell whether the clsact qdisc is there, whoever made it."""
+    return any(qdisc.get_attr("TCA_KIND") == "clsact" for qdisc in ipr.get_qdiscs(index=index))
+
+
 def ensure_clsact(ipr: Any, index: int) -> bool:
     """Add the clsact qdisc; return whether it was missing."""
     try:
@@ -90,13 +95,11 @@ def ensure_clsact(ipr: Any, index: int) -> bool:
 
 def remove_clsact(ipr: Any, index: int) -> bool:
     """Remove the clsact qdisc unless somebody has a filter in it; return whether it went."""
-    if _in_use(ipr, index):
+    if _in_use(ipr, index) or not has_clsact(ipr, index):
         return False
     ipr.tc("del", "clsact", index)
     return True
 
 
 def _in_use(ipr: Any, index: int) -> bool:
-    return any(_filters(ipr, index, program) for program in _PARENTS) or not any(
-        qdisc.get_attr("TCA_KIND") == "clsact" for qdisc in ipr.get_qdiscs(index=index)
-    )
+    return any(_filters(ipr, index, program) for program in _PARENTS)

@@ -13,7 +13,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from bench.defences.guard import Setting
 from bench.net.namespaces import Topology, run_in, wait_until
 from synguard.errors import SynguardError
-from synguard.probe import attach
+from synguard.probe import attach, tc
 from synguard.probe.attach import Attachment
 from synguard.probe.claim import Claim
 from synguard.probe.interfaces import describe, find_interface
@@ -28,6 +28,7 @@ from .devices import Daemon, Workshop
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
 BRIDGE = "br0"
+OTHER = "other0"
 #: Of include/uapi/linux/rtnetlink.h: news of links.
 _RTMGRP_LINK = 1
 
@@ -59,6 +60,11 @@ def attach_at(
 ) -> Attachment:
     """Attach a probe to an interface of the server."""
     return run_in(topology.server, lambda: attach.attach(find_interface(name), probe.programs, wanted, claim))
+
+
+def detach_at(topology: Topology, claim: Claim, name: str) -> None:
+    """Take everything of ours off an interface of the server."""
+    run_in(topology.server, lambda: attach.detach(name, made_clsact=claim.made_clsact))
 
 
 def program_on(topology: Topology, name: str = BRIDGE) -> tuple[str | None, int | None]:
@@ -135,6 +141,58 @@ def test_another_mode_that_is_asked_for_is_taken(
     for wanted in ("generic", "native", "generic"):
         assert attach_at(topology, probes[0], claim, name, wanted).ingress == f"xdp-{wanted}"
         assert program_on(topology, name) == (wanted, id_of(probes[0]))
+
+
+def test_our_clsact_goes_though_somebody_took_our_filter_out_of_it(
+    topology: Topology, probes: tuple[Probe, Probe], claim: Claim
+) -> None:
+    """Who made the qdisc is not forgotten when the filter in it has to be put back."""
+    name = topology.server.interface
+    before = attached(topology.server)
+    attach_at(topology, probes[0], claim, name)
+    run(topology.server, "tc", "filter", "del", "dev", name, "egress")
+    attach_at(topology, probes[0], claim, name)
+    assert "synguard_egress" in attached(topology.server)
+    detach_at(topology, claim, topology.server.interface)
+    assert attached(topology.server) == before
+
+
+def test_our_clsact_goes_though_we_died_making_it(
+    topology: Topology, probes: tuple[Probe, Probe], claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is noted before it is there."""
+    before = attached(topology.server)
+    add = tc.ensure_clsact
+
+    def die(ipr: object, index: int) -> bool:
+        add(ipr, index)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tc, "ensure_clsact", die)
+    with pytest.raises(KeyboardInterrupt):
+        attach_at(topology, probes[0], claim, topology.server.interface)
+    assert "clsact" in attached(topology.server)
+    detach_at(topology, claim, topology.server.interface)
+    assert attached(topology.server) == before
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_somebody_elses_clsact_stays(
+    topology: Topology, probes: tuple[Probe, Probe], claim: Claim, comes_back: bool
+) -> None:
+    """Also that of an interface which comes back, after we made the one that it had before."""
+    make = ("ip", "link", "add", OTHER, "type", "veth", "peer", "name", "other1")
+    run(topology.server, *make)
+    if comes_back:
+        attach_at(topology, probes[0], claim, OTHER)
+        run(topology.server, "ip", "link", "del", OTHER)
+        run(topology.server, *make)
+    run(topology.server, "tc", "qdisc", "add", "dev", OTHER, "clsact")
+    before = attached(topology.server, OTHER)
+    for _ in range(2):
+        attach_at(topology, probes[0], claim, OTHER)
+    detach_at(topology, claim, OTHER)
+    assert attached(topology.server, OTHER) == before
 
 
 def test_a_daemon_takes_over_a_bridge(bridged: Topology, tmp_path: Path) -> None:
