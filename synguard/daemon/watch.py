@@ -39,10 +39,20 @@ LOOK_INTERVAL_S = 1.0
 PROTECTED_INTERVAL_S = 10.0
 #: While no handshake moves, reads are this many times as far apart: an idle host costs half.
 IDLE_PACE = 2
+#: Reading and judging take one part of a core in so many: where hundreds of listeners or sources are active,
+#: reads come further apart, but never so far that attempts leave the rings (4.29 s) unread.
+READ_SHARE = 20
+LONGEST_PAUSE_S = 2.0
 #: A response that ends while its alert is open is decided anew this long before.
 RENEW_BEFORE_S = 2.0
 #: What stood against a response may have passed after this long.
 DECIDE_AGAIN_AFTER_S = 5.0
+
+
+def pause_until_next(poll_interval_s: float, spent_s: float, *, active: bool) -> float:
+    """Return how long after a read the next one is due; the last one took ``spent_s`` of a core."""
+    pause_s = poll_interval_s * (1 if active else IDLE_PACE)
+    return max(pause_s, min(spent_s * READ_SHARE, LONGEST_PAUSE_S))
 
 
 class Watch:
@@ -136,8 +146,10 @@ class Watch:
         due_s, pause_s = time.monotonic(), 0.0
         while True:
             await asyncio.sleep(due_s - time.monotonic())
+            began_s = time.thread_time()
             self._read(pause_s)
-            pause_s = self._poll_interval_s * (1 if self.reader.active else IDLE_PACE)
+            spent_s = time.thread_time() - began_s
+            pause_s = pause_until_next(self._poll_interval_s, spent_s, active=self.reader.active)
             due_s = max(due_s + pause_s, time.monotonic())
 
     def _read(self, pause_s: float = 0.0) -> None:

@@ -198,16 +198,18 @@ def _members(raw: bytes) -> int:
 def _source_counts(raw: bytes, now_ns: int) -> tuple[HandshakeCounts, tuple[Cohort, ...]]:
     """Read counts and cohorts; what the record calls attempts lacks those of the slices in its ring."""
     now_epoch = now_ns >> SOURCE_COHORT_SHIFT
+    attempts_in_all, *others = _COUNTS.unpack_from(raw)
+    words = memoryview(raw)[SOURCE_COHORT_WORDS:SOURCE_BYTES].cast("Q").tolist()
+    youngest = now_epoch % SOURCE_COHORTS + 1
     cohorts = []
-    attempts_before, *others = _COUNTS.unpack_from(raw)
-    for word in memoryview(raw)[SOURCE_COHORT_WORDS:SOURCE_BYTES].cast("Q").tolist():
-        age = ((now_epoch & _SLICE_EPOCH_MASK) - (word >> 2 * _SLICE_COUNT_BITS)) & _SLICE_EPOCH_MASK
+    for epoch, word in enumerate(words[youngest:] + words[:youngest], now_epoch - SOURCE_COHORTS + 1):
         attempts = word >> _SLICE_COUNT_BITS & _SLICE_COUNT_MASK
-        attempts_before += attempts
-        if attempts and age < SOURCE_COHORTS and age <= now_epoch:
-            start_ns = now_epoch - age << SOURCE_COHORT_SHIFT
-            cohorts.append(Cohort(start_ns, attempts, min(word & _SLICE_COUNT_MASK, attempts)))
-    return HandshakeCounts(attempts_before, *others), tuple(sorted(cohorts))
+        if attempts:
+            attempts_in_all += attempts
+            if word >> 2 * _SLICE_COUNT_BITS == epoch & _SLICE_EPOCH_MASK and epoch >= 0:
+                completed = min(word & _SLICE_COUNT_MASK, attempts)
+                cohorts.append(Cohort(epoch << SOURCE_COHORT_SHIFT, attempts, completed))
+    return HandshakeCounts(attempts_in_all, *others), tuple(cohorts)
 
 
 def source_last_ns(raw: bytes) -> int:
@@ -221,6 +223,13 @@ def listener_last_ns(raw: memoryview) -> int:
     require_copies("listener", raw, LISTENER_BYTES)
     offsets = range(LISTENER_LAST_NS, len(raw), LISTENER_BYTES)
     return max(int(struct.unpack_from("=Q", raw, offset)[0]) for offset in offsets)
+
+
+def listener_completed(raw: memoryview) -> int:
+    """Return how many handshakes a listener completed on all CPUs."""
+    offset = HANDSHAKE_COUNTERS.index("completed") * 8
+    offsets = range(offset, len(raw), LISTENER_BYTES)
+    return sum(int(struct.unpack_from("=Q", raw, at)[0]) for at in offsets)
 
 
 def decode_listener(raw: memoryview, listener: Listener, now_ns: int) -> ListenerReading:

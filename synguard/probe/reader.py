@@ -17,6 +17,8 @@ _RING_NS = layout.LISTENER_COHORTS << layout.LISTENER_COHORT_SHIFT
 #: After how long without any attempt a listener may make room for a new one.
 _LISTENER_IDLE_NS = 900 * 10**9
 _CANDIDATES_A_READ = 256
+#: So many completions that are only inferred make a listener more than a random port.
+_PROVEN_COMPLETIONS = 4
 #: So often must a flow go on to be taken for one: a visit with a single request does so once.
 _FLOW_ADVANCES = 1
 
@@ -112,16 +114,20 @@ class ProbeReader:
             age_ns = now_ns - layout.listener_last_ns(value)
             if age_ns < _RING_NS:
                 yield layout.decode_listener(value, layout.decode_listener_key(key), now_ns)
-            elif age_ns > _LISTENER_IDLE_NS:
+            elif age_ns > _LISTENER_IDLE_NS or self._is_doubtful(value):
                 idle.append(key)
         self._make_room(self._probe.maps["listeners"], known, idle)
         for key, value in self._probe.maps["closed_buckets"].items():
             if now_ns - layout.listener_last_ns(value) < _RING_NS:
                 yield layout.decode_listener(value, layout.decode_listener_key(key), now_ns)
 
+    def _is_doubtful(self, value: memoryview) -> bool:
+        """Tell whether it may be a random port: where answers are not seen, anybody can invent a listener."""
+        return self._probe.one_way and layout.listener_completed(value) < _PROVEN_COMPLETIONS
+
     @staticmethod
     def _make_room(listeners: BpfMap, known: int, idle: list[bytes]) -> None:
-        """Forget long idle listeners once three quarters of the table are taken."""
+        """Forget idle and doubtful listeners once three quarters of the table are taken."""
         if known * 4 > listeners.info.max_entries * 3:
             for key in idle:
                 listeners.delete(key)

@@ -14,6 +14,7 @@ from tests.kernel.wire import Connection, Wire
 pytestmark = [pytest.mark.root, pytest.mark.kernel]
 
 PRIME = 23
+RING_MS = (layout.LISTENER_COHORTS << layout.LISTENER_COHORT_SHIFT) / 10**6
 COHORT_NS = 1 << layout.LISTENER_COHORT_SHIFT
 ATTEMPTED = {"attempts": 1}
 COMPLETED = {"attempts": 1, "completed": 1}
@@ -168,3 +169,16 @@ def test_with_both_directions_a_peer_that_goes_on_proves_nothing(host_wire: Wire
             go_on(host_wire, connection)
             go_on(host_wire, connection, "R")
     assert moved() == ATTEMPTED
+
+
+def test_invented_listeners_leave_room_for_real_ones(blind_wire: Wire) -> None:
+    """Whoever sends SYN and ACK to random ports fills the map for as long as the ring, and no longer."""
+    for port in range(1024, 1024 + 600):
+        connection = blind_wire.connection(server_port=port)
+        blind_wire.syn(connection)
+        go_on(blind_wire, connection)
+    blind_wire.wait(RING_MS)
+    blind_wire.syn(blind_wire.connection())
+    ProbeReader(blind_wire.probe).read(blind_wire.now_ns, 0.0)
+    known = [listener.listener.port for listener in blind_wire.reader.listeners(blind_wire.now_ns)]
+    assert sum(port >= 1024 for port in known) == 0

@@ -1,4 +1,4 @@
-"""A prefix has counted what its sources have: those of a fast source reach it when its next slice begins."""
+"""A prefix has counted what its sources have: those of a fast source reach it by sixteens."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from synguard.model import Address, Cohort
 from synguard.probe import layout
 from tests.kernel.clients import Clients
+from tests.kernel.cpus import in_turns
 from tests.kernel.test_prefixes import RING_MS, SLICE_MS, known_prefix, prefix_of, sources_of
 from tests.kernel.wire import Wire
 
@@ -34,18 +35,18 @@ def slices_of_prefix(wire: Wire, source: Address) -> dict[int, tuple[int, int]]:
     return {word >> 40: (word >> 20 & COUNT_MASK, word & COUNT_MASK) for word in words if word}
 
 
-def test_a_fast_sources_prefix_hears_of_it_once_a_slice(xdp_wire: Wire) -> None:
-    """Of 1,000 attempts in a slice its prefix has one at once, the others with the next slice's first."""
+def test_a_fast_sources_prefix_hears_of_it_by_sixteens(xdp_wire: Wire) -> None:
+    """Of a slice's attempts it has the first at once, then each sixteenth; the rest when the next begins."""
     clients = Clients(xdp_wire)
     (source,) = sources_of(xdp_wire, 1)
     begin_slice(xdp_wire)
     began_ns = xdp_wire.now_ns
     for number in range(1000):
         clients.syn(source, number)
-    assert known_prefix(xdp_wire, source).counts.attempts == 1
+        assert known_prefix(xdp_wire, source).counts.attempts == 1 + number // 16 * 16
     xdp_wire.at(began_ns + SLICE_NS - 1)
     clients.syn(source, 1000)
-    assert known_prefix(xdp_wire, source).counts.attempts == 1
+    assert known_prefix(xdp_wire, source).counts.attempts == 993
     xdp_wire.at(began_ns + SLICE_NS)
     clients.syn(source, 1001)
     reading = known_prefix(xdp_wire, source)
@@ -66,6 +67,37 @@ def test_a_source_that_pauses_tells_its_prefix_all_the_same(xdp_wire: Wire) -> N
     expected = (Cohort(began_ns, 23, 0), Cohort(xdp_wire.now_ns, 1, 0))
     assert known_prefix(xdp_wire, source).cohorts == expected
     assert xdp_wire.known_source(source).cohorts == expected
+
+
+def test_bursts_further_apart_than_the_ring_are_not_lost(xdp_wire: Wire) -> None:
+    """Though a neighbour keeps the prefix's ring moving meanwhile."""
+    clients = Clients(xdp_wire)
+    bursting, neighbour = sources_of(xdp_wire, 2)
+    for burst in range(4):
+        begin_slice(xdp_wire)
+        for number in range(200):
+            clients.syn(bursting, burst * 200 + number)
+        for beat in range(70):
+            begin_slice(xdp_wire)
+            clients.syn(neighbour, burst * 70 + beat)
+    clients.syn(bursting, 800)
+    assert known_prefix(xdp_wire, bursting).counts.attempts == 4 * 200 + 4 * 70 + 1
+
+
+def test_a_good_neighbours_completions_are_no_credit(xdp_wire: Wire) -> None:
+    """Those that the prefix hears of before their attempts do not hide a flood beside them."""
+    clients = Clients(xdp_wire)
+    for visitor in sources_of(xdp_wire, 100):
+        begin_slice(xdp_wire)
+        for number in range(6):
+            clients.handshake(visitor, number)
+    xdp_wire.reader.read(xdp_wire.now_ns, 0.0)
+    stranger = sources_of(xdp_wire, 101)[-1]
+    for number in range(64 + 17):
+        begin_slice(xdp_wire)
+        clients.syn(stranger, number)
+    named = xdp_wire.reader.read(xdp_wire.now_ns, 0.0).prefixes
+    assert prefix_of(stranger) in [reading.source for reading in named]
 
 
 def test_completions_are_booked_to_the_slice_of_their_attempt(xdp_wire: Wire) -> None:
@@ -133,3 +165,27 @@ def test_no_slice_completes_more_than_it_attempted(xdp_wire: Wire) -> None:
             for number in range(1, 20):
                 clients.handshake(source, turn * 100 + number)
     assert known_prefix(xdp_wire, sources[0]).counts.completed == 20 * 100
+
+
+def test_sums_are_equal_over_two_cpus(xdp_wire: Wire) -> None:
+    """While one CPU begins a source's handshakes and the other one completes them, nothing is told twice."""
+    beginning = Clients(xdp_wire)
+    completing = Clients(xdp_wire, beginning.server)
+    (source,) = sources_of(xdp_wire, 1)
+
+    def begin(turn: int) -> None:
+        for number in range(turn * 8, turn * 8 + 8):
+            beginning.open(source, number)
+
+    def complete(turn: int) -> None:
+        for number in range(turn * 8 - 8, turn * 8):
+            if turn:
+                completing.ack(source, number)
+
+    in_turns(xdp_wire, 380, begin, complete)
+    xdp_wire.wait(SLICE_MS)
+    beginning.syn(source, 60_000)
+    prefix, own = known_prefix(xdp_wire, source), xdp_wire.known_source(source)
+    assert prefix.cohorts == own.cohorts
+    assert prefix.counts.attempts == own.counts.attempts == 380 * 8 + 1
+    assert prefix.counts.completed == own.counts.completed == 379 * 8

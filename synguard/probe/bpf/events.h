@@ -21,8 +21,8 @@ struct attempt {
 #define FETCH(at) ((void)*(volatile u16 *)(at))
 
 /* Books an attempt to its source and its prefix. The prefix hears at once of those who have no entry of their own
- * and of a source's first attempt in a slice; of the others when the source's next slice begins, all at once:
- * so a flood from one source costs its prefix nothing.
+ * and of a source's first attempt in a slice; of the others when sixteen have come, or the source's next slice
+ * begins, all at once: so a flood from one source costs its prefix next to nothing.
  */
 static __always_inline void book_source(struct context *context, struct packet *packet, struct attempt *attempt,
 					u64 source_hash)
@@ -38,6 +38,26 @@ static __always_inline void book_source(struct context *context, struct packet *
 	tell_prefix(context, &attempt->prefix, source_hash, &untold);
 }
 
+/* Finds who asks and whom: the source, or where its prefix is looked for, and the listener or its address's closed
+ * bucket.
+ */
+static __always_inline void find_parties(struct context *context, struct packet *packet, struct attempt *attempt,
+					 u64 source_hash, u64 *cell)
+{
+	attempt->source = find_source(context, &attempt->source_key, source_hash, cell);
+	if (!attempt->source) {
+		locate_prefix(context, packet, &attempt->prefix);
+		if (attempt->prefix.cell)
+			FETCH(attempt->prefix.cell);
+	}
+	attempt->slot_flags = attempt->source ? SLOT_SOURCE_KNOWN : 0;
+	attempt->listener = find_listener(&packet->destination, packet->destination_port);
+	if (!attempt->listener) {
+		attempt->listener = closed_bucket(context, &packet->destination);
+		attempt->slot_flags |= SLOT_IN_CLOSED;
+	}
+}
+
 /* A SYN that we drop is an attempt, and takes no slot: nothing can complete it. */
 static __always_inline void count_syn(struct context *context, struct packet *packet, u32 is_dropped)
 {
@@ -48,7 +68,6 @@ static __always_inline void count_syn(struct context *context, struct packet *pa
 	struct place place;
 
 	place.bucket = 0;
-
 	source_key(context->settings, packet, &attempt.source_key);
 	source_hash = address_hash(context->settings, &attempt.source_key, packet->ipv6);
 	cell = source_cell(source_hash);
@@ -58,18 +77,7 @@ static __always_inline void count_syn(struct context *context, struct packet *pa
 		FETCH(place.bucket->fingerprint);
 		FETCH(place.bucket->client_isn);
 	}
-	attempt.source = find_source(context, &attempt.source_key, source_hash, cell);
-	if (!attempt.source) {
-		locate_prefix(context, packet, &attempt.prefix);
-		if (attempt.prefix.cell)
-			FETCH(attempt.prefix.cell);
-	}
-	attempt.slot_flags = attempt.source ? SLOT_SOURCE_KNOWN : 0;
-	attempt.listener = find_listener(&packet->destination, packet->destination_port);
-	if (!attempt.listener) {
-		attempt.listener = closed_bucket(context, &packet->destination);
-		attempt.slot_flags |= SLOT_IN_CLOSED;
-	}
+	find_parties(context, packet, &attempt, source_hash, cell);
 	if (place.bucket)
 		verdict = record_syn(&place, packet->sequence, context->now_ns, attempt.slot_flags, &handshake);
 	context->totals->handshakes_overwritten += handshake.overwritten;

@@ -96,7 +96,7 @@ static __always_inline int take_slot(struct place *place, u32 isn, u64 now_ns, u
 	bucket->client_isn[best] = isn;
 	bucket->server_isn[best] = 0;
 	bucket->last_syn_tick[best] = tick;
-	bucket->cohort_phase[best] = (now_ns >> LISTENER_COHORT_SHIFT) << PHASE_BITS | PHASE_SYN_SEEN;
+	set_attempt_time(bucket, best, now_ns);
 	bucket->flags[best] = flags;
 	return rank < (LISTENER_COHORTS << (LISTENER_COHORT_SHIFT - TICK_SHIFT)) + SKEW_TICKS;
 }
@@ -104,7 +104,7 @@ static __always_inline int take_slot(struct place *place, u32 isn, u64 now_ns, u
 /* A copy that counts as an attempt may be refused or aborted like the one before it. */
 static __always_inline void reopen_slot(struct handshake_bucket *bucket, u32 slot, u64 now_ns, u8 flags)
 {
-	bucket->cohort_phase[slot] = (now_ns >> LISTENER_COHORT_SHIFT) << PHASE_BITS | PHASE_SYN_SEEN;
+	set_attempt_time(bucket, slot, now_ns);
 	bucket->flags[slot] = (bucket->flags[slot] & (SLOT_RETRANSMITS | SLOT_DUPLICATED)) | flags;
 }
 
@@ -137,7 +137,7 @@ static __always_inline void read_slot(struct handshake_bucket *bucket, u32 slot,
 
 	handshake->found = 1;
 	handshake->flags = bucket->flags[slot];
-	handshake->epoch = slot_epoch(bucket->cohort_phase[slot], now_ns);
+	handshake->epoch = (now_ns >> LISTENER_COHORT_SHIFT) - slot_age(bucket, slot, now_ns);
 	handshake->answer_ticks = (u16)(now_ns >> TICK_SHIFT) - began;
 }
 
@@ -187,7 +187,7 @@ static __always_inline void record_answer(struct place *place, u32 isn, u32 ackn
 	u32 slot;
 
 	bpf_spin_lock(&bucket->lock);
-	slot = find_acknowledged(place, acknowledged, phases);
+	slot = unless_stale(bucket, find_acknowledged(place, acknowledged, phases), now_ns);
 	if (slot < BUCKET_SLOTS) {
 		read_slot(bucket, slot, now_ns, handshake);
 		handshake->again = was_answered(bucket, slot);
@@ -205,7 +205,7 @@ static __always_inline void record_refusal(struct place *place, u32 acknowledged
 	u32 slot;
 
 	bpf_spin_lock(&bucket->lock);
-	slot = find_acknowledged(place, acknowledged, IN(PHASE_SYN_SEEN));
+	slot = unless_stale(bucket, find_acknowledged(place, acknowledged, IN(PHASE_SYN_SEEN)), now_ns);
 	if (slot < BUCKET_SLOTS) {
 		read_slot(bucket, slot, now_ns, handshake);
 		set_phase(bucket, slot, PHASE_ENDED);
@@ -247,7 +247,7 @@ static __always_inline void record_completion(struct place *place, struct packet
 	u32 slot;
 
 	bpf_spin_lock(&bucket->lock);
-	slot = find_proven(place, packet);
+	slot = unless_stale(bucket, find_proven(place, packet), now_ns);
 	if (slot < BUCKET_SLOTS) {
 		read_slot(bucket, slot, now_ns, handshake);
 		set_phase(bucket, slot, PHASE_COMPLETED);
@@ -281,7 +281,7 @@ static __always_inline void record_abort(struct place *place, struct packet *pac
 	u32 slot;
 
 	bpf_spin_lock(&bucket->lock);
-	slot = find_aborted(place, packet);
+	slot = unless_stale(bucket, find_aborted(place, packet), now_ns);
 	if (slot < BUCKET_SLOTS) {
 		read_slot(bucket, slot, now_ns, handshake);
 		set_phase(bucket, slot, PHASE_ENDED);

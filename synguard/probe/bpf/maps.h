@@ -34,7 +34,7 @@ struct handshake_bucket {
 	u16 answered_tick[BUCKET_SLOTS];
 	u32 client_isn[BUCKET_SLOTS];
 	u32 server_isn[BUCKET_SLOTS];
-	u32 unused_too;
+	u32 generations; /* the cohorts' next higher bits (4 a slot) */
 };
 
 /* Which fingerprints of a bucket wait for an ACK: bit `fingerprint % 32` of the bucket's word. */

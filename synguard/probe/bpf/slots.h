@@ -8,6 +8,7 @@
 #define PHASE_BITS 3
 #define PHASE_MASK ((1 << PHASE_BITS) - 1)
 #define COHORT_BITS (16 - PHASE_BITS) /* 137 s: longer than a server sends its SYN-ACK again */
+#define GENERATION_BITS 4 /* 36 min in all, by which what is older than 137 s is known to be */
 /* By so much may another CPU's time be ahead: whoever takes the time first need not get the lock first. */
 #define SKEW_TICKS 16
 #define RANK_MAX (1U << 20)
@@ -131,13 +132,32 @@ static __always_inline void set_phase(struct handshake_bucket *bucket, int slot,
 	bucket->cohort_phase[slot] = (bucket->cohort_phase[slot] & ~PHASE_MASK) | phase;
 }
 
-/* A slot keeps the low bits of its attempt's epoch; the rest follows from the present. */
-static __always_inline u64 slot_epoch(u16 cohort_phase, u64 now_ns)
+static __always_inline void set_attempt_time(struct handshake_bucket *bucket, u32 slot, u64 now_ns)
 {
-	u64 epoch = now_ns >> LISTENER_COHORT_SHIFT;
-	u64 age = (epoch - (cohort_phase >> PHASE_BITS)) & ((1 << COHORT_BITS) - 1);
+	u32 epoch = now_ns >> LISTENER_COHORT_SHIFT, shift = slot * GENERATION_BITS;
+	u32 mask = (1 << GENERATION_BITS) - 1, generation = epoch >> COHORT_BITS & mask;
 
-	return epoch - age;
+	bucket->cohort_phase[slot] = epoch << PHASE_BITS | PHASE_SYN_SEEN;
+	bucket->generations = (bucket->generations & ~(mask << shift)) | generation << shift;
+}
+
+/* The age of a slot's attempt in listener cohorts; another CPU's time may be one ahead. */
+static __always_inline u32 slot_age(struct handshake_bucket *bucket, u32 slot, u64 now_ns)
+{
+	u32 generation = bucket->generations >> slot * GENERATION_BITS & ((1 << GENERATION_BITS) - 1);
+	u32 epoch = bucket->cohort_phase[slot] >> PHASE_BITS | generation << COHORT_BITS;
+	u32 mask = (1 << (COHORT_BITS + GENERATION_BITS)) - 1;
+	u32 age = ((u32)(now_ns >> LISTENER_COHORT_SHIFT) - epoch) & mask;
+
+	return age == mask ? 0 : age;
+}
+
+/* The slot, unless its attempt is so old that nothing of that handshake can be under way any more. */
+static __always_inline u32 unless_stale(struct handshake_bucket *bucket, u32 slot, u64 now_ns)
+{
+	if (slot >= BUCKET_SLOTS)
+		return BUCKET_SLOTS;
+	return slot_age(bucket, slot, now_ns) >> COHORT_BITS ? BUCKET_SLOTS : slot;
 }
 
 /* Finished slots go first, then the oldest. Free ones have the highest rank of all. */

@@ -2,6 +2,8 @@
 
 #define MEMBER_BITS 64
 #define NAME_EVERY 16
+#define TELL_EVERY 16
+#define CREDIT_MAX 64
 #define SLICE_COUNT_BITS 20
 #define SLICE_COUNT_MASK ((1ULL << SLICE_COUNT_BITS) - 1)
 
@@ -66,8 +68,10 @@ static __always_inline struct source *find_source(struct context *context, struc
 		return 0;
 	if (may_be_known(admission, cell, hash))
 		source = sources.lookup(key);
-	if (source)
+	if (source) {
+		leave_hint(cell, hint_of(hash));
 		return source;
+	}
 	if (!admit(admission, ADMISSION_SOURCES, SOURCE_CELL_BITS, cell, hash)) {
 		context->totals->sources_not_admitted++;
 		return 0;
@@ -108,8 +112,10 @@ static __always_inline struct source *find_prefix(struct context *context, struc
 		return 0;
 	if (may_be_known(admission, place->cell, place->hash))
 		prefix = prefixes.lookup(&place->key);
-	if (prefix)
+	if (prefix) {
+		leave_hint(place->cell, hint_of(place->hash));
 		return prefix;
+	}
 	if (!admit(admission, ADMISSION_PREFIXES, PREFIX_CELL_BITS, place->cell, place->hash)) {
 		context->totals->prefixes_not_admitted++;
 		return 0;
@@ -147,13 +153,15 @@ static __always_inline u64 slice_attempts(u64 word)
 	return word >> SLICE_COUNT_BITS & SLICE_COUNT_MASK;
 }
 
-/* Adds to an earlier slice, if the ring still has it. */
-static __always_inline void add_to_slice(struct source *source, u64 epoch, u64 what)
+/* Adds to an earlier slice; returns whether the ring still has it. */
+static __always_inline int add_to_slice(struct source *source, u64 epoch, u64 what)
 {
 	u64 *slice = slice_at(source, epoch);
 
-	if (what && is_slice_of(*(volatile u64 *)slice, epoch))
-		__sync_fetch_and_add(slice, what);
+	if (!is_slice_of(*(volatile u64 *)slice, epoch))
+		return 0;
+	__sync_fetch_and_add(slice, what);
+	return 1;
 }
 
 /* Lets the present slice begin, in the place of one that has left the ring; that one's attempts go to the sum of all
@@ -191,7 +199,9 @@ static __always_inline u64 count_attempt(struct context *context, struct source 
 		*(volatile u64 *)&source->base = *(volatile u64 *)&source->counts.completed;
 		*(volatile u64 *)&source->named = 0;
 	}
-	*(volatile u64 *)&source->last_ns = context->now_ns;
+	/* Not for nothing: another CPU may have the line. The coarse clock seldom moves. */
+	if (silent_ns)
+		*(volatile u64 *)&source->last_ns = context->now_ns;
 	return slice_attempts(__sync_fetch_and_add(slice, 1ULL << SLICE_COUNT_BITS)) + 1;
 }
 
@@ -204,6 +214,9 @@ static __always_inline int worth_naming(struct source *source, u64 attempts, u32
 	u64 named = *(volatile u64 *)&source->named;
 	u32 level = named, named_epoch = named >> 32;
 
+	/* A prefix hears of some completions before their attempts, and of some attempts never: little credit for it. */
+	if (unfinished < -CREDIT_MAX)
+		*(volatile u64 *)&source->base -= unfinished + CREDIT_MAX;
 	unfinished = unfinished < 0 ? 0 : unfinished;
 	if (unfinished < level)
 		*(volatile u64 *)&source->named = (u64)named_epoch << 32 | (u32)unfinished;
@@ -233,7 +246,8 @@ static __always_inline void tell_prefix(struct context *context, struct prefix_p
 		return;
 	attempts = count_attempt(context, prefix, &before);
 	if (untold->attempts) {
-		add_to_slice(prefix, untold->epoch, untold->attempts << SLICE_COUNT_BITS);
+		if (!add_to_slice(prefix, untold->epoch, untold->attempts << SLICE_COUNT_BITS))
+			__sync_fetch_and_add(&prefix->counts.attempts, untold->attempts);
 		*(volatile u64 *)&prefix->base += untold->attempts;
 	}
 	add_member(prefix, source_hash);
@@ -243,7 +257,7 @@ static __always_inline void tell_prefix(struct context *context, struct prefix_p
 }
 
 /* Counts an attempt of a source that has an entry. Returns whether its prefix must be told now, and of how many
- * earlier ones: of the first in a slice it has heard.
+ * earlier ones. It hears of the first in a slice, then of every sixteenth with the fifteen before.
  */
 static __always_inline int count_in_source(struct context *context, struct source *source, struct address *key,
 					   u64 target_hash, struct preceding *untold)
@@ -252,7 +266,12 @@ static __always_inline int count_in_source(struct context *context, struct sourc
 
 	add_member(source, target_hash);
 	if (untold->attempts)
-		untold->attempts--;
+		untold->attempts = (untold->attempts - 1) % TELL_EVERY;
+	if (!untold->is_first && attempts > 1 && attempts % TELL_EVERY == 1) {
+		untold->attempts = TELL_EVERY - 1;
+		untold->epoch = context->now_ns >> SOURCE_COHORT_SHIFT;
+		untold->is_first = 1;
+	}
 	if (worth_naming(source, attempts, context->now_ns >> SOURCE_COHORT_SHIFT) && candidates.push(key, 0))
 		context->totals->candidates_lost++;
 	return untold->is_first;

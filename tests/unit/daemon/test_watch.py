@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from synguard.config.settings import ProbeSettings
-from synguard.daemon.watch import Watch
+from synguard.daemon.watch import Watch, pause_until_next
 from synguard.model import (
     Alert,
     AlertClass,
@@ -122,3 +122,15 @@ def test_a_fault_in_deciding_costs_the_answer_and_not_the_guard() -> None:
     saved = asyncio.run(stage.play(AlertOpened(FLOOD)))
     assert saved.response is None
     assert "deciding failed" in saved.decision
+
+
+def test_reads_come_as_often_as_set_while_they_cost_little() -> None:
+    """And half as often while nothing happens."""
+    assert pause_until_next(0.05, 0.002, active=True) == 0.05
+    assert pause_until_next(0.05, 0.002, active=False) == 0.1
+
+
+def test_reads_that_cost_much_come_further_apart() -> None:
+    """They take a twentieth of a core at most, as long as nothing leaves the rings unread meanwhile."""
+    assert pause_until_next(0.05, 0.04, active=True) == pytest.approx(0.8)
+    assert pause_until_next(0.05, 0.9, active=True) == 2.0
