@@ -64,7 +64,7 @@ def test_a_hundred_half_open_handshakes_of_97_addresses_are_visible(xdp_wire: Wi
     for reading in snapshot.prefixes:
         assert sum(cohort.attempts for cohort in reading.cohorts) == reading.counts.attempts
         assert reading.counts.completed == 0
-        assert reading.sources_estimated == pytest.approx(24, rel=0.3)
+        assert reading.sources_estimated == pytest.approx(24, abs=10)
 
 
 def test_a_prefix_is_named_at_the_sixteenth_unfinished(xdp_wire: Wire) -> None:
@@ -141,7 +141,7 @@ def test_a_prefixes_sources_are_estimated(xdp_wire: Wire, number: int) -> None:
         for source in sources:
             clients.syn(source, again)
         xdp_wire.wait(30)
-    assert known_prefix(xdp_wire, sources[0]).sources_estimated == pytest.approx(number, rel=0.35, abs=0.5)
+    assert known_prefix(xdp_wire, sources[0]).sources_estimated == pytest.approx(number, rel=0.45, abs=1)
 
 
 def test_neighbouring_prefixes_are_told_apart(xdp_wire: Wire) -> None:
