@@ -66,7 +66,7 @@ class FlowReading:
     """How many live connections were found on ingress within a while, and how many of them on egress too."""
 
     since_ns: int
-    #: Those whose sequence and acknowledgement numbers both advanced: only real connections' do.
+    #: Those whose sequence and acknowledgement numbers both advanced; whoever spoofs can feign that.
     live: int
     shown_on_egress: int
 

@@ -3,11 +3,27 @@
 Two counters tell cheaply when to look: where many acknowledgements come in and hardly a TCP segment leaves,
 the answers may take another way. They prove nothing: a firewalled host under a storm of ACKs looks the same,
 and a server of large files sends one merged segment for twenty acknowledgements. So the probe is asked for
-live flows then, for two and a half seconds, and what those say is believed (see ``detect.senses``)::
+live flows then, for two and a half seconds (see ``detect.senses``)::
 
     BOTH WAYS ──few segments leave──► look at flows ──hidden──► ONE WAY
-        ▲                                   │ ▲                    │
-        └───────────shown, or none──────────┘ └───some leave───────┘
+       ▲ ▲                                  │ ▲                   │ │
+       │ └──────────shown, or none──────────┘ └────some leave─────┘ │
+       └───────────────────────an answer───────────────────────────┘
+
+What comes in proves nothing: whoever spoofs can make flows that seem alive, and new clients too. But he
+cannot keep this host from answering. So a SYN-ACK or a refusal that egress shows outweighs all flows:
+
+* A look in which one was seen says nothing of hidden egress, and one that comes later takes back at once what
+  was said, alert and counting alike. Where answers show in part, counting stays two-way.
+* The alert is words, and flows are enough for it. It is taken back, too, when for a minute no look finds it.
+* Counting changes only if new attempts came as well during the look, and not one was answered. Fewer than
+  ``LEAST_ATTEMPTS`` never look like a flood, so that nothing is lost by leaving those as they are; and not
+  within a minute of an answer's taking it back, or every answer could buy another change, with its doubt.
+
+Someone who feigns all of that on a host where nobody connects gets one direction, until the next answer.
+It hides no flood of a listener or a closed port, which answers, refuses, or repeats its SYN-ACKs; only SYNs
+that a firewall swallows. (A completion is no such sign: a slow client's may come seconds after its answer was
+seen, when nothing is any more.)
 """
 
 from __future__ import annotations
@@ -42,8 +58,13 @@ LEAST_SHARE = 1 / 1024
 #: While egress is hidden, so many segments leaving in a window call for a look, but not all the time.
 LEAST_SEGMENTS = 5
 LOOK_AGAIN_NS = 5 * _NS_PER_S
-#: Whoever has looked in vain is in doubt again only after so long without a reason for it.
+#: Whoever has looked in vain is in doubt again only after so long without a reason for it. Words that no look
+#: finds true for so long are taken back, and after an answer counting stays two-way for so long.
 CALM_NS = 60 * _NS_PER_S
+#: So many new attempts, none of them answered, in a look that changes the way of counting.
+LEAST_ATTEMPTS = 10
+#: What nobody sees if egress is hidden.
+ANSWERS = ("answered", "refused", "synack_retransmits")
 #: After a change of direction the probe's rings hold attempts of before for so long: their completions could
 #: not be seen, or are no longer inferred.
 RINGS_NS = 9 * _NS_PER_S // 2
@@ -76,7 +97,7 @@ class Egress:
         log: FilteringBoundLogger,
     ) -> None:
         self.visibility = visibility
-        #: The last look at flows that told anything.
+        #: The last look at flows that told anything, unless an answer has refuted it.
         self.flows: FlowReading | None = None
         self._watch_flows = watch_flows
         self._read_flows = flows
@@ -90,9 +111,13 @@ class Egress:
         self._odd_ns = -CALM_NS
         self._doubts = False
         self._now_ns = 0
+        self._found_ns = 0
         self._settled_ns = 0
-        self._answered = 0
+        self._answers = 0
         self._answers_seen = False
+        self._attempts = 0
+        self._attempts_before = 0
+        self._returned_ns = -CALM_NS
         set_one_way(visibility == "ingress")
 
     @property
@@ -116,13 +141,32 @@ class Egress:
             return
         self._now_ns = now_ns
         self._sample(_Sample(now_ns, totals["ack_segments"], totals["egress_tcp"]))
-        self._answers_seen |= totals["answered"] != self._answered
-        self._answered = totals["answered"]
+        self._attempts = totals["attempts"]
+        answers = sum(totals[name] for name in ANSWERS)
+        if answers != self._answers:
+            self._answers = answers
+            self._hear_answer(now_ns)
+        self._take_back_words(now_ns)
         if self._looking_since_ns is None:
             if self._is_due(now_ns):
                 self._begin(now_ns)
         elif now_ns - self._looking_since_ns >= FLOWS_NS:
             self._end(now_ns, self._looking_since_ns)
+
+    def _hear_answer(self, now_ns: int) -> None:
+        """Believe what egress shows of handshakes, whatever flows seem to say."""
+        self._answers_seen = True
+        if self._hidden:
+            self._returned_ns = now_ns
+            self._turn(None, hidden=False)
+        elif self.flows is not None and egress_hidden(self.flows):
+            self.flows = None
+
+    def _take_back_words(self, now_ns: int) -> None:
+        """Forget hidden flows that changed nothing, if no look has found them for a minute."""
+        is_old = now_ns - self._found_ns >= CALM_NS
+        if is_old and not self._hidden and self.flows is not None and egress_hidden(self.flows):
+            self.flows = None
 
     def _sample(self, sample: _Sample) -> None:
         samples = self._samples
@@ -156,6 +200,7 @@ class Egress:
         self._watch_flows(True)
         self._looking_since_ns = now_ns
         self._answers_seen = False
+        self._attempts_before = self._attempts
 
     def _end(self, now_ns: int, since_ns: int) -> None:
         live, shown = self._read_flows()
@@ -163,14 +208,22 @@ class Egress:
         self._looking_since_ns, self._looked_ns, self._doubts = None, now_ns, False
         found = FlowReading(since_ns, live, shown)
         if egress_hidden(found):
-            self._believe(found, hidden=True)
+            if not self._answers_seen:
+                self._find_hidden(found)
         elif live and 2 * shown >= live:
             acks, segments = self._rise()
             self._usual_share = min(USUAL_SHARE, max(LEAST_SHARE, segments / max(1, acks) / FALL))
-            self._believe(found, hidden=False)
+            self._turn(found, hidden=False)
 
-    def _believe(self, found: FlowReading, *, hidden: bool) -> None:
-        self.flows = found
+    def _find_hidden(self, found: FlowReading) -> None:
+        """Say that egress is hidden, and count by one direction where new attempts go unanswered, too."""
+        unanswered = self._attempts - self._attempts_before
+        is_calm = self._now_ns - self._returned_ns >= CALM_NS
+        self._turn(found, hidden=self._hidden or (unanswered >= LEAST_ATTEMPTS and is_calm))
+
+    def _turn(self, found: FlowReading | None, *, hidden: bool) -> None:
+        """Take over what was found, and change the way of counting if ``hidden`` is news."""
+        self.flows, self._found_ns = found, self._now_ns
         if hidden == self._hidden:
             return
         self._hidden = hidden
@@ -180,7 +233,7 @@ class Egress:
         tell = self._log.warning if hidden else self._log.info
         tell(
             "egress.hidden" if hidden else "egress.shown",
-            live_flows=found.live,
-            shown_on_egress=found.shown_on_egress,
+            live_flows=found.live if found else None,
+            shown_on_egress=found.shown_on_egress if found else None,
             one_way=self.one_way,
         )

@@ -91,14 +91,16 @@ def egress_hidden(*, one_way: bool) -> Words:
         "counting goes on by what comes in alone: completion is inferred from later data, and answered, "
         "completed and the half-open ratio are unknown (null)"
         if one_way
-        else 'counting goes on as if both were seen (probe.visibility = "both"), so figures mean little'
+        else 'counting goes on as if both were seen (probe.visibility = "both", or too few new '
+        "clients show that none is answered): of what is hidden, figures mean little"
     )
     return Words(
-        "what leaves: connections are alive of which egress shows nothing",
+        "what leaves: connections seem alive of which egress shows nothing",
         outcome,
         "guard the interface by which answers leave as well (probe.interfaces); see whether an earlier tc "
         "filter takes them (tc filter show dev IF egress); where only one direction passes here by design "
-        '(asymmetric routing, a mirror port), set probe.visibility = "ingress"',
+        '(asymmetric routing, a mirror port), set probe.visibility = "ingress"; somebody who feigns '
+        "connections may cause this as well, and it ends with the first answer that egress shows",
     )
 
 

@@ -14,6 +14,8 @@ What a person wants to hear of at three in the morning
 * An interface that vanishes is told of: it may be back under another name, with all the traffic on it. One
   that was not there when the daemon started, or that is administratively down, is no news at night, for
   somebody wanted it so and nothing passes there: ``status`` has it as a note.
+* Hidden egress is told of on the word of packets that come in, which somebody may have feigned; what
+  keeps that from doing more than it should is told in ``daemon.egress``.
 * A quiet interface is not blind, nor is one that answers nobody, nor one that by the operator's word
   (``probe.visibility = "ingress"``) shows one direction only.
 

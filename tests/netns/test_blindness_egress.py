@@ -114,7 +114,13 @@ def test_a_gateway_with_another_way_back_is_told_of(tmp_path: Path) -> None:
     with Topology(role="gateway") as topology, Guard(topology.guarded, tmp_path, "dry-run") as guard:
         guard.wait_until_ready()
         way = SecondWay(topology)
-        with Flows(topology, 25):
+        address, port = str(topology.server.ipv4.ip), PORT + 1
+        spec = ClientSpec(name="good", per_s=20.0)
+        with (
+            serve(ServerSpec(port=port), topology.server, [address]),
+            Flows(topology, 25),
+            GoodClient(topology.client, spec, address, port),
+        ):
             wait_s(2.0)
             assert alerts(guard) == []
             began_ns = time.monotonic_ns()
