@@ -5,12 +5,13 @@ cause                     found when
 ========================  ===================================================================================
 detached, replaced,       the daemon, which looks every second, found the probe or the interface gone; such
 missing                   a trouble may be over, because mended, before anything could be said of it
-stalled                   by its own count the interface receives, by two readings 2 s apart and 10 packets or
-                          more, while the probe's count of all its packets stays exactly where it is
-egress-hidden             of 20 or more live connections on ingress egress shows at most one in eight. Only
-                          connections whose sequence *and* acknowledgement numbers advance are live: nobody
-                          acknowledges anew what was not sent to him. A scan or a storm of bare ACKs that a
-                          firewall swallows has none of them
+stalled                   by its own count the interface receives 10 packets or more within 10 s, and another
+                          2 s to 10 s later, while the probe's count of all its packets stays exactly where it
+                          is. Slower than that, an interface may count what its firmware keeps to itself
+egress-hidden             of 20 or more live connections on ingress egress shows at most one in eight. Live
+                          means that sequence *and* acknowledgement numbers advance, which those of a scan or
+                          a storm of bare ACKs do not; but whoever spoofs can feign it with two ACKs. So the
+                          daemon tells of no such flows while it sees handshakes answered (``daemon.egress``)
 updates-failing           10 failed updates in 3 s, and one for 1,000 attempts: a single one that two CPUs
                           fought for is no blindness
 reader-behind             attempts left the probe's rings unread, or three reads of 10 s were a second late
@@ -33,6 +34,8 @@ from synguard.sight import BlindCause, FlowReading, InterfaceReading
 
 STALL_PACKETS = 10
 STALL_NS = 2 * NS_PER_S
+#: Frames that an interface counts and keeps from the probe, as some firmware does, are fewer in so long.
+STALL_WITHIN_NS = 10 * NS_PER_S
 LEAST_FLOWS = 20
 #: Egress is hidden where it shows at most one in so many live flows: the rest of a change of routes,
 #: or the few connections that do come back this way, hide nothing of that.
@@ -103,33 +106,45 @@ class _Stall:
 
     def __init__(self) -> None:
         self._probed_packets: int | None = None
-        self._from_packets = 0
-        self._last_packets = 0
+        #: (time, packets received), all while the probe stands still: the last 10 s of it.
+        self._received: deque[tuple[int, int]] = deque()
         self._moved_ns: int | None = None
-        self._moved_packets = 0
+        self._from_packets = self._moved_packets = 0
         self._is_stalled = False
 
     def take(self, reading: InterfaceReading) -> Iterator[Finding]:
         received, probed = reading.received_packets, reading.probed_packets
         if received is None or probed is None:
-            self._begin(None, 0)
+            self._begin(None)
             return
-        if probed != self._probed_packets or received < self._last_packets:
-            self._begin(probed, received)
-        self._last_packets = received
-        moved = received - self._from_packets
-        if self._moved_ns is None and moved >= STALL_PACKETS:
-            self._moved_ns, self._moved_packets = reading.read_ns, received
-        elif self._moved_ns is not None and received > self._moved_packets:
-            self._is_stalled |= reading.read_ns - self._moved_ns >= STALL_NS
+        if probed != self._probed_packets or (self._received and received < self._received[-1][1]):
+            self._begin(probed)
+        self._compare(reading.read_ns, received)
         if self._is_stalled and self._moved_ns is not None:
-            measurement = Measurement("received_unseen", moved, STALL_PACKETS, "packets")
+            unseen = received - self._from_packets
+            measurement = Measurement("received_unseen", unseen, STALL_PACKETS, "packets")
             words = blind_words.stalled(reading.name, reading.ingress)
             yield Finding(BlindCause.STALLED, reading.name, self._moved_ns, None, words, (measurement,))
 
-    def _begin(self, probed_packets: int | None, received_packets: int) -> None:
+    def _compare(self, read_ns: int, received: int) -> None:
+        """Take a reading while the probe stands still; what came long ago says nothing."""
+        self._received.append((read_ns, received))
+        while self._received[0][0] < read_ns - STALL_WITHIN_NS:
+            self._received.popleft()
+        if self._is_stalled:
+            return
+        if self._moved_ns is not None and read_ns - self._moved_ns > STALL_WITHIN_NS:
+            self._moved_ns = None
+        if self._moved_ns is None:
+            self._from_packets = self._received[0][1]
+            if received - self._from_packets >= STALL_PACKETS:
+                self._moved_ns, self._moved_packets = read_ns, received
+        elif received > self._moved_packets:
+            self._is_stalled = read_ns - self._moved_ns >= STALL_NS
+
+    def _begin(self, probed_packets: int | None) -> None:
         self._probed_packets = probed_packets
-        self._from_packets = self._last_packets = received_packets
+        self._received.clear()
         self._moved_ns, self._is_stalled = None, False
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from synguard.sight import InterfaceReading, Sight
@@ -58,6 +60,28 @@ def test_an_interface_that_receives_what_the_probe_does_not_see_is_stalled(stop_
 def test_other_differences_of_counts_are_no_stall(received: object, probed: object) -> None:
     """Merged segments, a quiet line, a burst between two readings and stray packets raise nothing."""
     assert Gaze().counted(30_000, received, probed).actions == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        lambda ms: ms // 1150,
+        lambda ms: 10 * (ms // 300_000) + ms // 50_000,
+        lambda ms: 20 if ms > 60_000 else 0 if ms < 30_000 else 10,
+    ],
+    ids=["nine in ten seconds", "ten at once in five minutes, one in one", "ten, and ten more after 30 s"],
+)
+def test_frames_that_an_interface_keeps_to_itself_are_no_stall(received: Callable[[int], int]) -> None:
+    """However many they become in hours: ten within ten seconds, and one soon after, make a stall."""
+    assert Gaze().counted(1_000_000, received, lambda _ms: 0).actions == []
+
+
+def test_a_stall_after_hours_of_such_frames_is_found_in_time() -> None:
+    """What was kept from the probe before neither hides nor hastens it."""
+    gaze = Gaze().counted(640_000, lambda ms: ms // 2000 + busy(max(0, ms - 600_000)), lambda _ms: 0)
+    ((opened_ms, alert),) = gaze.opened()
+    assert 602_000 <= opened_ms <= 605_000
+    assert alert.measurements[0].observed < 500
 
 
 def test_a_stall_lasts_while_the_line_is_quiet() -> None:
