@@ -72,11 +72,11 @@ class Ladder(NamedTuple):
     rungs: tuple[Rung, ...]
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Raise UsageError for programs that are not on the ladder, and for a ladder without its foot."""
-    unknown = sorted(set(names) - set(NAMES))
+def check_names(names: Sequence[str], known: Sequence[str] = NAMES) -> None:
+    """Raise UsageError for programs that are not among those known, and for a ladder without its foot."""
+    unknown = sorted(set(names) - set(known))
     if unknown:
-        raise UsageError(f"there is no program {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        raise UsageError(f"there is no program {', '.join(unknown)}; there are {', '.join(known)}")
     if EMPTY not in names:
         raise UsageError(f"programs lack {EMPTY!r}, over which the others are measured")
 

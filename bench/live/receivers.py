@@ -7,22 +7,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.cost.resident import resident
-from bench.cost.rungs import EMPTY, FULL, PARSE, Rung, load_probe, probe_rung
+from bench.cost.rungs import EMPTY, FULL, PARSE, Rung, check_names, load_probe, probe_rung
 from bench.cost.writer import DEFINES
-from synguard.errors import UsageError
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
 
 NAMES = (EMPTY, PARSE, FULL)
 _LADDER, _PROBE = (Path(__file__).with_name(name) for name in ("dropping_ladder.c", "dropping_probe.c"))
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Raise UsageError for programs that there are not, and where the empty one is missing."""
-    unknown = sorted(set(names) - set(NAMES))
-    if unknown:
-        raise UsageError(f"there is no program {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    if EMPTY not in names:
-        raise UsageError(f"programs lack {EMPTY!r}, over which the others are measured")
 
 
 def _load_dropping(
@@ -37,7 +27,7 @@ def receivers(names: Sequence[str], blocks: int) -> Iterator[tuple[Rung, ...]]:
 
     Raises as :func:`synguard.probe.compiler.load_object` does, and UsageError for unknown programs.
     """
-    check_names(names)
+    check_names(names, NAMES)
     with ExitStack() as stack:
         lower = load_object(_LADDER, dict.fromkeys(("empty_xdp", "parse_xdp"), ProgramType.XDP), DEFINES)
         stack.callback(lower.close)

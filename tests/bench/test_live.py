@@ -11,12 +11,12 @@ import pytest
 
 from bench.cost.frames import Segment
 from bench.cost.packets import PACKETS, Packet
-from bench.cost.rungs import Rung
+from bench.cost.rungs import Rung, check_names
 from bench.cost.stage import Stage
 from bench.cost.writer import Stream, Writer
 from bench.live.live import play
 from bench.live.measurement import Measurement, Paces
-from bench.live.receivers import check_names
+from bench.live.receivers import NAMES
 from bench.live.receiving import REFUSED_SOUGHT, Receiver, Slice, faults, next_gap_ns
 from bench.results.model import Trial
 from bench.scenario.load import find, load
@@ -157,9 +157,9 @@ def test_what_cannot_be_received_is_refused() -> None:
     with pytest.raises(UsageError, match="synack leaves the server"):
         next(play(msgspec.structs.replace(SCENARIO, packets=("synack",)), lambda _line: None))
     with pytest.raises(UsageError, match="no program naive; there are empty, parse, full"):
-        check_names(("empty", "naive"))
+        check_names(("empty", "naive"), NAMES)
     with pytest.raises(UsageError, match="lack 'empty'"):
-        check_names(("full",))
+        check_names(("full",), NAMES)
 
 
 def test_one_cpu_is_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
