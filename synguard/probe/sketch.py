@@ -37,12 +37,13 @@ def read_sample(banks: Sequence[Iterable[int]]) -> Sample:
     """Return what the union of register banks of equal size says of the sources that they sample.
 
     Each register keeps the smallest hash of those that lead to it. Among ``n`` distinct sources over ``m``
-    registers the smallest is exponential with mean ``m / n``, so ``m (m - 1) / sum`` estimates ``n`` without
-    bias, with a standard error of ``1 / sqrt(m - 2)``: 6.3 % for 256 (Giroire, "Order statistics and
-    estimating cardinalities of massive data sets", 2009). Small counts use linear counting of the empty
-    registers (Whang, Vander-Zanden, Taylor, 1990). The sources in the registers are a uniform sample without
-    regard to how often each came, so the share of them that came once is that of all, with a standard error
-    of at most ``0.5 / sqrt(m)``: 3.1 %.
+    registers the smallest is exponential with mean ``m / n``, cut off at 1, the largest hash there is: so much
+    an empty register stands for. Of such a sample ``n`` has the maximum likelihood at ``m held / sum``;
+    ``(m - 1) held / sum`` is without bias when all are held, too. Its standard error is at most
+    ``1 / sqrt(m - 2)``: 6.3 % for 256 (Giroire, "Order statistics and estimating cardinalities of massive
+    data sets", 2009), and less for few. The sources in the registers are a uniform sample without regard to
+    how often each came, so the share of them that came once is that of all, with a standard error of at most
+    ``0.5 / sqrt(m)``: 3.1 %.
 
     No banks: nobody.
     """
@@ -61,11 +62,8 @@ def read_sample(banks: Sequence[Iterable[int]]) -> Sample:
 
 
 def _distinct(registers: list[int], held: int) -> int:
-    size = len(registers)
-    estimate = size * (size - 1) / math.fsum(map(_SMALLNESSES.__getitem__, registers))
-    if held < size and estimate <= 2.5 * size:
-        return round(size * math.log(size / (size - held)))
-    return round(estimate)
+    estimate = (len(registers) - 1) * held / math.fsum(map(_SMALLNESSES.__getitem__, registers))
+    return max(held, round(estimate))
 
 
 def linear_count(bits_set: int, size: int) -> int:

@@ -78,14 +78,14 @@ static __always_inline int may_be_known(struct admission *admission, u64 *cell, 
 }
 
 /* The more strangers there are on all CPUs, the more often one must come back before it gets an entry: four times,
- * and eight times as often as chance fills a cell.
+ * and once more for each 2^knock_bits of them: eight times, of prefixes four times, as often as chance fills a cell.
  */
-static __always_inline int admit(struct admission *admission, u32 kind, u32 cell_bits, u64 *cell, u64 hash)
+static __always_inline int admit(struct admission *admission, u32 kind, u32 knock_bits, u64 *cell, u64 hash)
 {
 	if (++admission->strangers % CROWD_STEP == 0)
 		join_crowd(admission, kind, admission->epoch);
 	if (admission->strangers > ADMITTED_FREELY &&
-	    knock(cell, admission->epoch) < KNOCKS_AT_LEAST + (admission->crowd >> (cell_bits - 3)))
+	    knock(cell, admission->epoch) < KNOCKS_AT_LEAST + (admission->crowd >> knock_bits))
 		return 0;
 	leave_hint(cell, hint_of(hash));
 	return 1;

@@ -126,15 +126,19 @@ static __always_inline struct listener *settle(struct context *context, struct p
 	return listener;
 }
 
-static __always_inline void complete_prefix(struct context *context, struct packet *packet, u64 epoch)
+static __always_inline void complete_prefix(struct context *context, struct packet *packet, struct source *source,
+					    u64 epoch)
 {
 	struct source *prefix;
 	struct address key;
 
 	prefix_key(context->settings, packet, &key);
 	prefix = unless_younger(prefixes.lookup(&key), epoch);
-	if (prefix)
-		source_completion(prefix, context->now_ns, epoch);
+	if (!prefix)
+		return;
+	if (source)
+		tell_of_youngest(prefix, source);
+	source_completion(prefix, context->now_ns, epoch);
 }
 
 /* Whether an ACK or RST may have to do with a pending handshake. Nothing is written, no clock is read. */
@@ -142,7 +146,7 @@ static __always_inline int may_be_pending(struct context *context, struct packet
 {
 	u32 index;
 
-	if (!(*(volatile u32 *)place->filter & place->bit))
+	if (!(*(volatile u64 *)place->buckets & bucket_mark(place)) || !(*(volatile u32 *)place->filter & place->bit))
 		return 0;
 	index = place->hash & (HANDSHAKE_BUCKETS - 1);
 	place->bucket = handshakes.lookup(&index);
@@ -158,7 +162,7 @@ static __always_inline void count_completion(struct context *context, struct pac
 	context->totals->completed++;
 	if (attempt.source)
 		source_completion(attempt.source, context->now_ns, handshake->epoch);
-	complete_prefix(context, packet, handshake->epoch);
+	complete_prefix(context, packet, attempt.source, handshake->epoch);
 	/* Without an answer to be seen it is the first completion that tells of a listener. */
 	if (handshake->flags & SLOT_IN_CLOSED)
 		attempt.listener = settle(context, packet, attempt.listener, handshake);

@@ -97,7 +97,7 @@ struct source {
 	u64 members; /* linear counting, a bit for each hash: a source's targets, or a prefix's sources */
 	u64 base; /* attempts before the youngest slice, less those unfinished at its last silence */
 	u64 named; /* the slice in which the daemon was told of it (32 bits) | unfinished attempts then (32) */
-	u64 latest_epoch; /* of its youngest slice */
+	u64 youngest; /* slice: how many of its attempts the prefix has heard of (32 bits) | its epoch (32) */
 	u64 cohorts[SOURCE_COHORTS];
 };
 

@@ -63,6 +63,8 @@ enum admission_kind {
 /* BPF_F_MMAPABLE is here for its page alignment alone: a bucket then lies in two cache lines, a line in one. */
 BPF_F_TABLE("array", u32, struct handshake_bucket, handshakes, HANDSHAKE_BUCKETS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct pending_line, pending, HANDSHAKE_BUCKETS / PENDING_FILTERS, BPF_F_MMAPABLE);
+/* A bit for each bucket whose filter is not empty: 32 KiB, which is all that an ACK reads in quiet times. */
+BPF_TABLE("array", u32, u64, pending_buckets, HANDSHAKE_BUCKETS / 64);
 BPF_F_TABLE("array", u32, struct doorkeeper_line, source_doorkeeper, 1 << (SOURCE_CELL_BITS - 3), BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct doorkeeper_line, prefix_doorkeeper, 1 << (PREFIX_CELL_BITS - 3), BPF_F_MMAPABLE);
 BPF_TABLE("lru_hash", struct address, struct source, sources, MAX_SOURCES);

@@ -33,6 +33,7 @@ enum handshake_phase {
 /* Where a four-tuple's handshake is kept: the bucket, its filter, and what tells it from others there. */
 struct place {
 	struct handshake_bucket *bucket;
+	u64 *buckets; /* the word of `pending_buckets`, in which its bit is that of the hash's lowest six */
 	u32 *filter;
 	u64 hash;
 	u32 bit; /* of the filter */
@@ -53,7 +54,9 @@ static __always_inline int find_filter(struct context *context, struct packet *p
 	place->completable = IN(PHASE_ANSWERED) | (context->settings->one_way & 1) << PHASE_SYN_SEEN;
 	index = (place->hash & (HANDSHAKE_BUCKETS - 1)) / PENDING_FILTERS;
 	line = pending.lookup(&index);
-	if (!line)
+	index = (place->hash & (HANDSHAKE_BUCKETS - 1)) / 64;
+	place->buckets = pending_buckets.lookup(&index);
+	if (!line || !place->buckets)
 		return 0;
 	place->filter = &line->filters[place->hash & (PENDING_FILTERS - 1)];
 	return 1;
@@ -116,15 +119,26 @@ static __always_inline u32 lowest_slot(u32 slots)
 	return 0x34572610U >> (((slots & -slots) * 0x1d & 0xff) >> 5) * 4 & 7;
 }
 
+static __always_inline u64 bucket_mark(struct place *place)
+{
+	return 1ULL << (place->hash & 63);
+}
+
 /* Under the lock. A slot that is taken over leaves its bit until then: that costs some ACK a look, no more. */
 static __always_inline void refresh_filter(struct place *place)
 {
+	u64 mark = bucket_mark(place), is_marked;
 	u32 filter = 0;
 
 #pragma unroll
 	for (int slot = 0; slot < BUCKET_SLOTS; slot++)
 		filter |= (place->completable >> slot_phase(place->bucket, slot) & 1) << (place->bucket->fingerprint[slot] & 31);
 	*(volatile u32 *)place->filter = filter;
+	is_marked = *(volatile u64 *)place->buckets & mark;
+	if (filter && !is_marked)
+		__sync_fetch_and_or(place->buckets, mark);
+	if (!filter && is_marked)
+		__sync_fetch_and_and(place->buckets, ~mark);
 }
 
 static __always_inline void set_phase(struct handshake_bucket *bucket, int slot, u8 phase)

@@ -72,7 +72,7 @@ static __always_inline struct source *find_source(struct context *context, struc
 		leave_hint(cell, hint_of(hash));
 		return source;
 	}
-	if (!admit(admission, ADMISSION_SOURCES, SOURCE_CELL_BITS, cell, hash)) {
+	if (!admit(admission, ADMISSION_SOURCES, SOURCE_CELL_BITS - 3, cell, hash)) {
 		context->totals->sources_not_admitted++;
 		return 0;
 	}
@@ -116,7 +116,7 @@ static __always_inline struct source *find_prefix(struct context *context, struc
 		leave_hint(place->cell, hint_of(place->hash));
 		return prefix;
 	}
-	if (!admit(admission, ADMISSION_PREFIXES, PREFIX_CELL_BITS, place->cell, place->hash)) {
+	if (!admit(admission, ADMISSION_PREFIXES, PREFIX_CELL_BITS - 2, place->cell, place->hash)) {
 		context->totals->prefixes_not_admitted++;
 		return 0;
 	}
@@ -165,23 +165,52 @@ static __always_inline int add_to_slice(struct source *source, u64 epoch, u64 wh
 }
 
 /* Lets the present slice begin, in the place of one that has left the ring; that one's attempts go to the sum of all
- * that have. Whoever loses the race finds it done. Returns the attempts of the youngest slice before.
+ * that have. Whoever loses the race finds it done. Returns those of the youngest slice before of which the prefix has
+ * not heard: of the present one it hears of the first.
  */
 static __always_inline struct preceding begin_slice(struct source *source, u64 epoch, u64 old)
 {
-	struct preceding before = {.epoch = *(volatile u64 *)&source->latest_epoch};
-	u64 word = *(volatile u64 *)slice_at(source, before.epoch);
+	struct preceding before = {.epoch = (u32)*(volatile u64 *)&source->youngest};
+	u64 word = *(volatile u64 *)slice_at(source, before.epoch), attempts, youngest;
 
 	if (__sync_val_compare_and_swap(slice_at(source, epoch), old, slice_stamp(epoch)) != old)
 		return before;
 	before.is_first = 1;
 	if (slice_attempts(old))
 		__sync_fetch_and_add(&source->counts.attempts, slice_attempts(old));
-	*(volatile u64 *)&source->latest_epoch = epoch;
-	if (is_slice_of(word, before.epoch))
-		before.attempts = slice_attempts(word);
-	*(volatile u64 *)&source->base += before.attempts;
+	youngest = __sync_lock_test_and_set(&source->youngest, 1ULL << 32 | (u32)epoch);
+	if (!is_slice_of(word, before.epoch))
+		return before;
+	attempts = slice_attempts(word);
+	*(volatile u64 *)&source->base += attempts;
+	if (attempts > youngest >> 32)
+		before.attempts = attempts - (youngest >> 32);
 	return before;
+}
+
+/* Those of the youngest slice's attempts of which the prefix has not heard; it does now. */
+static __always_inline u64 take_untold(struct source *source, u64 epoch, u64 attempts)
+{
+	u64 youngest = *(volatile u64 *)&source->youngest, told = youngest >> 32;
+
+	if ((u32)youngest != (u32)epoch || attempts <= told)
+		return 0;
+	if (__sync_val_compare_and_swap(&source->youngest, youngest, attempts << 32 | (u32)epoch) != youngest)
+		return 0;
+	return attempts - told;
+}
+
+/* Books to a prefix what a source has not told before; returns how many of them are of the present slice. */
+static __always_inline u64 hear(struct source *prefix, u64 epoch, u64 untold)
+{
+	if (!untold)
+		return 0;
+	if (!add_to_slice(prefix, epoch, untold << SLICE_COUNT_BITS))
+		__sync_fetch_and_add(&prefix->counts.attempts, untold);
+	if ((u32)*(volatile u64 *)&prefix->youngest == (u32)epoch)
+		return untold;
+	*(volatile u64 *)&prefix->base += untold;
+	return 0;
 }
 
 /* Counts an attempt of the present, by one atomic addition. */
@@ -245,11 +274,7 @@ static __always_inline void tell_prefix(struct context *context, struct prefix_p
 	if (!prefix)
 		return;
 	attempts = count_attempt(context, prefix, &before);
-	if (untold->attempts) {
-		if (!add_to_slice(prefix, untold->epoch, untold->attempts << SLICE_COUNT_BITS))
-			__sync_fetch_and_add(&prefix->counts.attempts, untold->attempts);
-		*(volatile u64 *)&prefix->base += untold->attempts;
-	}
+	attempts += hear(prefix, untold->epoch, untold->attempts);
 	add_member(prefix, source_hash);
 	if (worth_naming(prefix, attempts, context->now_ns >> SOURCE_COHORT_SHIFT) &&
 	    prefix_candidates.push(&place->key, 0))
@@ -257,7 +282,7 @@ static __always_inline void tell_prefix(struct context *context, struct prefix_p
 }
 
 /* Counts an attempt of a source that has an entry. Returns whether its prefix must be told now, and of how many
- * earlier ones. It hears of the first in a slice, then of every sixteenth with the fifteen before.
+ * earlier ones. It hears of the first in a slice, then of every sixteenth with those before.
  */
 static __always_inline int count_in_source(struct context *context, struct source *source, struct address *key,
 					   u64 target_hash, struct preceding *untold)
@@ -265,16 +290,28 @@ static __always_inline int count_in_source(struct context *context, struct sourc
 	u64 attempts = count_attempt(context, source, untold);
 
 	add_member(source, target_hash);
-	if (untold->attempts)
-		untold->attempts = (untold->attempts - 1) % TELL_EVERY;
-	if (!untold->is_first && attempts > 1 && attempts % TELL_EVERY == 1) {
-		untold->attempts = TELL_EVERY - 1;
+	if (!untold->is_first && attempts % TELL_EVERY == 1) {
 		untold->epoch = context->now_ns >> SOURCE_COHORT_SHIFT;
-		untold->is_first = 1;
+		untold->attempts = take_untold(source, untold->epoch, attempts);
+		untold->is_first = untold->attempts != 0;
+		/* Of this one tell_prefix knows. */
+		untold->attempts -= untold->is_first;
 	}
 	if (worth_naming(source, attempts, context->now_ns >> SOURCE_COHORT_SHIFT) && candidates.push(key, 0))
 		context->totals->candidates_lost++;
 	return untold->is_first;
+}
+
+/* Tells a prefix of all its source's attempts before one of them completes. Good sources that come in bursts and stay
+ * away would else give it a credit, or, were that taken away, seem unfinished when the rest is told.
+ */
+static __always_inline void tell_of_youngest(struct source *prefix, struct source *source)
+{
+	u64 epoch = (u32)*(volatile u64 *)&source->youngest;
+	u64 word = *(volatile u64 *)slice_at(source, epoch);
+
+	if (is_slice_of(word, epoch))
+		hear(prefix, epoch, take_untold(source, epoch, slice_attempts(word)));
 }
 
 static __always_inline void source_completion(struct source *source, u64 now_ns, u64 listener_epoch)
