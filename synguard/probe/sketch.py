@@ -37,8 +37,8 @@ def read_sample(banks: Sequence[Iterable[int]]) -> Sample:
     """Return what the union of register banks of equal size says of the sources that they sample.
 
     Each register keeps the smallest hash of those that lead to it. Among ``n`` distinct sources over ``m``
-    registers the smallest is exponential with mean ``m / n``, cut off at 1, the largest hash there is: so much
-    an empty register stands for. Of such a sample ``n`` has the maximum likelihood at ``m held / sum``;
+    registers the smallest is exponential with mean ``m / n``, cut off at 1, the largest hash there is: so
+    much an empty register stands for. Of such a sample ``n`` has the maximum likelihood at ``m held / sum``;
     ``(m - 1) held / sum`` is without bias when all are held, too. Its standard error is at most
     ``1 / sqrt(m - 2)``: 6.3 % for 256 (Giroire, "Order statistics and estimating cardinalities of massive
     data sets", 2009), and less for few. The sources in the registers are a uniform sample without regard to

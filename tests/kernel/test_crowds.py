@@ -71,7 +71,7 @@ def test_a_repeat_offender_gets_its_entry_and_keeps_it(crowd: Crowd, syn_per_s: 
     assert crowd.wire.known_source(source).source in named
 
 
-@pytest.mark.parametrize("syn_per_s", [200, 300])
+@pytest.mark.parametrize("syn_per_s", [100, 200, 300])
 def test_a_prefix_of_one_time_sources_is_told_of(crowd: Crowd, syn_per_s: int) -> None:
     """Whose every source comes once, so that none has an entry; it loses twelve SYNs at most."""
     first = own_addresses(crowd.wire)

@@ -182,3 +182,12 @@ def test_invented_listeners_leave_room_for_real_ones(blind_wire: Wire) -> None:
     ProbeReader(blind_wire.probe).read(blind_wire.now_ns, 0.0)
     known = [listener.listener.port for listener in blind_wire.reader.listeners(blind_wire.now_ns)]
     assert sum(port >= 1024 for port in known) == 0
+
+
+def test_a_reset_that_acknowledges_one_aborts_nothing(blind_wire: Wire) -> None:
+    """An ISN of ours that nobody has seen is not 0."""
+    connection = blind_wire.connection()
+    blind_wire.syn(connection)
+    with blind_wire.counted() as moved:
+        blind_wire.segment(connection, "RA", seq=connection.isn + 1000, ack=1)
+    assert moved() == {}

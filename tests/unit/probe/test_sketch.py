@@ -93,3 +93,13 @@ def test_a_rarer_source_of_another_bank_takes_the_register() -> None:
     seen_often, seen_once = [rare << 2 | 3] * REGISTERS, [rarer << 2 | 1] * REGISTERS
     assert sketch.read_sample([seen_often, seen_once]).once_share == 1.0
     assert sketch.read_sample([seen_often, seen_once]).distinct == sketch.read_sample([seen_once]).distinct
+
+
+@pytest.mark.parametrize("number", [1, 30, 300, 500, 640, 800, 1000, 3000, 10_000])
+def test_no_number_of_sources_is_estimated_with_a_bias(number: int) -> None:
+    """The mean over many runs is the truth, within four standard errors of a mean; none errs more."""
+    draw = np.random.default_rng(number)
+    estimates = [sketch.read_sample([simulated(draw, once(number))]).distinct for _ in range(RUNS)]
+    allowed = 4 * STANDARD_ERROR / RUNS**0.5 * number
+    assert abs(np.mean(estimates) - number) <= allowed + 0.05
+    assert np.std(estimates) <= 1.15 * STANDARD_ERROR * number
