@@ -52,7 +52,7 @@ FAILED_UPDATES = {
         "floods on addresses beyond the table's room where nothing answers",
         "raise probe.max_listeners, or guard an interface with fewer addresses behind it",
     ),
-    "sources_insert_failed": (
+    "entries_insert_failed": (
         "sources that found no room in the table, whose floods only show at their listeners",
         "raise probe.max_sources",
     ),

@@ -48,13 +48,13 @@ LOSSES = (
     "handshakes_overwritten",
     "sources_not_admitted",
     "prefixes_not_admitted",
-    "sources_insert_failed",
+    "entries_insert_failed",
     "candidates_lost",
     "listeners_full",
     "closed_buckets_full",
 )
 #: Those of the losses that mean that a table could not be written.
-FAILED_UPDATES = ("sources_insert_failed", "listeners_full", "closed_buckets_full")
+FAILED_UPDATES = ("entries_insert_failed", "listeners_full", "closed_buckets_full")
 TOTAL_COUNTERS = (
     *HANDSHAKE_COUNTERS,
     "synack_retransmits",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from synguard.probe.programs import XDP_PROGRAM
 from synguard.probe.reader import ProbeReader
+from synguard.probe.syscall import test_run as run_program
 from tests.kernel.clients import Clients
 from tests.kernel.test_prefixes import RING_MS, SLICE_MS, known_prefix
 from tests.kernel.wire import Wire
@@ -103,3 +105,14 @@ def test_a_shorter_silence_does_not(xdp_wire: Wire) -> None:
             clients.syn(source, turn * 8 + number)
         assert told_of(xdp_wire) == turn % 2
         xdp_wire.wait(RING_MS - 1)
+
+
+@pytest.mark.parametrize("number", [(1 << 20) - 4097, (1 << 20) - 1, 1 << 20, (1 << 20) + 1000])
+def test_a_slice_that_is_full_loses_no_attempt(ipv4_wire: Wire, number: int) -> None:
+    """Of more than 15.6 million SYNs a second from one source the sum knows, if not the slice."""
+    connection = ipv4_wire.connection()
+    frame = connection.frame(connection.segment("S"))
+    run_program(ipv4_wire.probe.programs[XDP_PROGRAM], frame, repeat=number + 1)
+    reading = ipv4_wire.known_source(connection.client)
+    assert reading.counts.attempts == number
+    assert [cohort.attempts for cohort in reading.cohorts] == [min(number, (1 << 20) - 4096)]

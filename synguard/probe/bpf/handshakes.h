@@ -1,7 +1,8 @@
 /* The table of pending handshakes: 2^18 buckets of seven slots, each bucket under its own lock.
  *
  * A slot is found by the four-tuple's keyed hash (18 bits choose the bucket, 16 are kept) and always
- * also by a 32-bit sequence number, so two handshakes are confused with probability 2^-48 a pair.
+ * also by a 32-bit sequence number, so two handshakes of one bucket are confused with probability 2^-48; answers and
+ * refusals allow for data in the SYN, which makes it 2^-32 for those.
  * A full bucket gives up its oldest finished slot, else its oldest one.
  *
  * Beside each bucket goes a filter of the fingerprints that wait for an ACK, 1 MiB for all, and a bit that says whether it

@@ -71,7 +71,7 @@ struct block {
 	X(handshakes_overwritten)  \
 	X(sources_not_admitted)    \
 	X(prefixes_not_admitted)   \
-	X(sources_insert_failed)   \
+	X(entries_insert_failed)   \
 	X(candidates_lost)         \
 	X(listeners_full)          \
 	X(closed_buckets_full)

@@ -1,7 +1,7 @@
 /* One slot of a pending handshake: its fields, its bucket, and which slot is missed least. */
 
 #define TICK_SHIFT 20 /* 1.05 ms; a slot's 16-bit times wrap after 68.7 s */
-#define DUPLICATE_TICKS 190 /* 199.2 ms: whichever way the ticks fall, 200 ms are never less */
+#define DUPLICATE_TICKS 190 /* 199.2 ms: whichever way these ticks fall; the coarse clock adds up to one of its own */
 #define RETRANSMITS_MAX 10
 #define EARLY_DATA_MAX 65535 /* data that TCP Fast Open may send before the handshake completes */
 #define SYN_PAYLOAD_MAX 65535 /* jumbo frames carry more than an Ethernet segment */

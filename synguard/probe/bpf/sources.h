@@ -6,6 +6,8 @@
 #define CREDIT_MAX 64
 #define SLICE_COUNT_BITS 20
 #define SLICE_COUNT_MASK ((1ULL << SLICE_COUNT_BITS) - 1)
+/* Some less than fit, for what other CPUs add at the same moment. */
+#define SLICE_FULL ((1ULL << SLICE_COUNT_BITS) - 4096)
 
 /* Found by the first attempt of a slice: the attempts of the youngest one before. */
 struct preceding {
@@ -57,7 +59,7 @@ static __always_inline u64 *prefix_cell(u64 hash)
 	return line ? &line->cells[hash & (DOORKEEPER_CELLS - 1)] : 0;
 }
 
-/* The source's entry, made if it is admitted. */
+/* The source's entry, made if it is admitted. (As find_prefix() is; bcc wants a map's name where it is used.) */
 static __always_inline struct source *find_source(struct context *context, struct address *key, u64 hash, u64 *cell)
 {
 	struct admission *admission = current_admission(context, ADMISSION_SOURCES);
@@ -84,7 +86,7 @@ static __always_inline struct source *find_source(struct context *context, struc
 	if (source)
 		__sync_val_compare_and_swap(&source->first_ns, 0, context->now_ns);
 	else
-		context->totals->sources_insert_failed++;
+		context->totals->entries_insert_failed++;
 	return source;
 }
 
@@ -128,7 +130,7 @@ static __always_inline struct source *find_prefix(struct context *context, struc
 	if (prefix)
 		__sync_val_compare_and_swap(&prefix->first_ns, 0, context->now_ns);
 	else
-		context->totals->sources_insert_failed++;
+		context->totals->entries_insert_failed++;
 	return prefix;
 }
 
@@ -158,7 +160,9 @@ static __always_inline int add_to_slice(struct source *source, u64 epoch, u64 wh
 {
 	u64 *slice = slice_at(source, epoch);
 
-	if (!is_slice_of(*(volatile u64 *)slice, epoch))
+	u64 word = *(volatile u64 *)slice;
+
+	if (!is_slice_of(word, epoch) || slice_attempts(word) >= SLICE_FULL)
 		return 0;
 	__sync_fetch_and_add(slice, what);
 	return 1;
@@ -231,6 +235,11 @@ static __always_inline u64 count_attempt(struct context *context, struct source 
 	/* Not for nothing: another CPU may have the line. The coarse clock seldom moves. */
 	if (silent_ns)
 		*(volatile u64 *)&source->last_ns = context->now_ns;
+	/* A slice holds 15.6 million attempts a second; of more the sum alone knows. */
+	if (is_slice_of(old, epoch) && slice_attempts(old) >= SLICE_FULL) {
+		__sync_fetch_and_add(&source->counts.attempts, 1);
+		return SLICE_FULL;
+	}
 	return slice_attempts(__sync_fetch_and_add(slice, 1ULL << SLICE_COUNT_BITS)) + 1;
 }
 

@@ -173,12 +173,12 @@ def test_failing_updates_are_an_alert_that_names_the_remedy() -> None:
 
 def test_single_failures_are_no_blindness() -> None:
     """One update a second that fails, or a hundred beside a million attempts, is left to status."""
-    seldom = Gaze().run(30_000, lambda ms: Sight(failed_updates={"sources_insert_failed": ms // 1000}))
+    seldom = Gaze().run(30_000, lambda ms: Sight(failed_updates={"entries_insert_failed": ms // 1000}))
     assert seldom.actions == []
     beside_a_flood = Gaze()
     while beside_a_flood.now_ms < 30_000:
         beside_a_flood.now_ms += 50
-        sight = Sight(failed_updates={"sources_insert_failed": beside_a_flood.now_ms // 10})
+        sight = Sight(failed_updates={"entries_insert_failed": beside_a_flood.now_ms // 10})
         beside_a_flood.show(sight, {"attempts": 1000 * beside_a_flood.now_ms})
     assert beside_a_flood.actions == []
 

@@ -5,20 +5,45 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from collections import deque
+from pathlib import Path
 
 import pytest
 
+import synguard.probe
 from synguard.probe.loss import (
+    ADMITTED_FREELY,
     BUCKET_SLOTS,
     EPOCH_S,
     HANDSHAKE_BUCKETS,
+    KNOCKS,
+    STRANGERS_A_KNOCK,
     handshake_loss,
     known_from_syn_per_s,
     syns_before_entry,
 )
 
 ATTEMPTS = 200_000
+BPF = Path(synguard.probe.__file__).parent / "bpf"
+
+
+def defined(name: str) -> int:
+    """Return what the probe's C defines a name as: a number, or 1 shifted by one."""
+    text = "".join((BPF / header).read_text(encoding="utf-8") for header in ("maps.h", "admission.h"))
+    found = re.search(rf"^#define {name}\s+(?:\(1 << (\d+)\)|(\d+))", text, re.MULTILINE)
+    assert found is not None
+    return 1 << int(found[1]) if found[1] else int(found[2])
+
+
+def test_the_formulas_are_about_the_probes_own_tables() -> None:
+    """Whoever changes a table's size or the doorkeeper's rule changes the stated loss."""
+    assert defined("HANDSHAKE_BUCKETS") == HANDSHAKE_BUCKETS
+    assert defined("BUCKET_SLOTS") == BUCKET_SLOTS
+    assert defined("ADMITTED_FREELY") == ADMITTED_FREELY
+    assert defined("KNOCKS_AT_LEAST") == KNOCKS
+    assert (1 << defined("DOORKEEPER_EPOCH_SHIFT")) / 1e9 == EPOCH_S
+    assert 1 << defined("SOURCE_CELL_BITS") - 3 == STRANGERS_A_KNOCK
 
 
 def test_nothing_is_lost_where_nothing_comes_or_nobody_waits() -> None:
