@@ -42,7 +42,7 @@ FLOOD = Alert(
 NOTHING = Decision(None, "a distributed flood has no source that could be dropped")
 
 
-def drop(mode: RespondMode = RespondMode.ENFORCE, lasts_s: float = 600.0) -> Decision:
+def drop(mode: RespondMode = RespondMode.ENFORCE, lasts_s: float = 86_400.0) -> Decision:
     """Return the decision to drop the flooding source."""
     return Decision(Response("drop", mode, "198.51.100.7", "floods", time.time() + lasts_s), "floods")
 
