@@ -59,7 +59,6 @@ static __always_inline int ingress(struct context *context, struct packet *packe
 {
 	u8 flags = packet->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_ACK | TCP_URG);
 	u8 kind = flags & (TCP_SYN | TCP_RST | TCP_FIN | TCP_ACK);
-
 	u32 is_dropped;
 
 	if (kind == TCP_SYN) {

@@ -159,7 +159,6 @@ static __always_inline u64 slice_attempts(u64 word)
 static __always_inline int add_to_slice(struct source *source, u64 epoch, u64 what)
 {
 	u64 *slice = slice_at(source, epoch);
-
 	u64 word = *(volatile u64 *)slice;
 
 	if (!is_slice_of(word, epoch) || slice_attempts(word) >= SLICE_FULL)
