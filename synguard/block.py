@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from synguard.model import Network
+from synguard.endpoint import Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,53 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
+from synguard.endpoint import Listener, Network
+from synguard.server import ServerReading
 from synguard.sight import Sight
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """A destination that answers SYNs with SYN-ACK.
-
-    Port 0 stands for the *closed* bucket: all ports of that address that have not answered.
-    """
-
-    address: Address
-    port: int
-
-    def __str__(self) -> str:
-        """Return ``203.0.113.5:443``, ``[2001:db8::5]:443``, or the address alone for closed ports."""
-        if self.port == 0:
-            return str(self.address)
-        if self.address.version == 6:
-            return f"[{self.address}]:{self.port}"
-        return f"{self.address}:{self.port}"
-
-    @classmethod
-    def parse(cls, text: str) -> Listener:
-        """Read what ``str()`` wrote. Raises ValueError with the offending text."""
-        host, port = text, "0"
-        if text.startswith("["):
-            host, _, rest = text[1:].partition("]")
-            if rest:
-                port = rest.removeprefix(":")
-        elif text.count(":") == 1:
-            host, _, port = text.partition(":")
-        if not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"{text!r} is not ADDR:PORT, [ADDR6]:PORT or an address")
-        return cls(ip_address(host), int(port))
-
-
-def source_text(source: Network) -> str:
-    """Return a source as people write it: a single address without its prefix length."""
-    if source.prefixlen == source.max_prefixlen:
-        return str(source.network_address)
-    return str(source)
 
 
 class Cohort(NamedTuple):
@@ -104,6 +62,10 @@ class ListenerReading:
     #: Cumulative attempts by TTL of the SYN, and completions by that of the ACK: bin i is 8 i to 8 i + 7.
     syn_ttl_histogram: tuple[int, ...] = ()
     completed_ttl_histogram: tuple[int, ...] = ()
+    #: Cumulative attempts whose source no router may carry (RFC 6890: 0/8, 127/8, 224/3 and the like).
+    bogon_attempts: int = 0
+    #: Cumulative attempts that repeat the sequence number or the source port of the one before them.
+    patterned_attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +80,10 @@ class SourceReading:
     targets_estimated: int = 0
     #: Of a prefix, its distinct sources since it was first seen; saturates near 250.
     sources_estimated: int | None = None
+    #: Of a source, its segments with FIN alone, with no flag, and with FIN, PSH and URG; cumulative.
+    fin_probes: int = 0
+    null_probes: int = 0
+    xmas_probes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +104,8 @@ class Snapshot:
     one_way: bool = False
     #: What the probe can see at all.
     sight: Sight = field(default_factory=Sight)
+    #: What the kernel that answers says of itself; None where nobody asked it, as in a replay.
+    server: ServerReading | None = None
 
 
 class AlertKind(StrEnum):
@@ -229,6 +197,19 @@ class TopSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of an alert's timeline: what was changed, from what to what, and why."""
+
+    at_s: float
+    #: ``state``, ``class``, ``source``, ``listener``, ``severity``, ``impact`` or ``response``.
+    what: str
+    before: str | None
+    after: str | None
+    #: One clause that says why; empty where it says itself.
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """What was done about an alert, or in dry-run would have been."""
 
@@ -270,6 +251,12 @@ class Alert:
     response: Response | None = None
     #: Why this response, or why none: one sentence for ``explain``.
     decision: str = ""
+    #: Every listener that the incident is on, the hardest hit first; ``listener`` is the first of them.
+    listeners: tuple[Listener, ...] = ()
+    #: What has changed since it opened, oldest first; at most 100 entries.
+    timeline: tuple[Change, ...] = ()
+    #: Somebody asked for silence about it: recorded, not announced and not answered.
+    silenced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from bench.scenario.model import Family
-from synguard.model import Address
+from synguard.endpoint import Address
 
 SERVER_PORT = 443
 _SERVERS: dict[int, Address] = {4: IPv4Address("198.18.0.1"), 6: IPv6Address("2001:2:0:1::1")}

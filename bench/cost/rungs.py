@@ -15,8 +15,8 @@ from bench.cost.writer import Writer
 from bench.defences.naive.load import PROGRAM as NAIVE_PROGRAM
 from bench.defences.naive.load import load_naive
 from bench.scenario.model import CostScenario
+from synguard.endpoint import Address
 from synguard.errors import UsageError
-from synguard.model import Address
 from synguard.probe import layout
 from synguard.probe.compiler import LoadedObject, load_object
 from synguard.probe.probe import Groups, Loader, Probe, Sizes

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from bench.flood.plan import ANY_IPV4, FloodPlan, Shape
-from synguard.model import Address
+from synguard.endpoint import Address
 
 #: destination, source, source_random (4 words each), seed, source_count, interface, copies, acks, port,
 #: first source port, tags, number of tags, family, shape, source_any, random_ports, destination MAC,

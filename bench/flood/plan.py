@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from synguard.endpoint import Network
 from synguard.errors import UsageError
-from synguard.model import Network
 
 #: Bounds of every flood, whatever is asked for.
 MAX_SOURCES = 4096

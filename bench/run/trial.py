@@ -24,8 +24,8 @@ from bench.run.counters import Counters, counted, read_counters, read_in_quiet
 from bench.run.floods import Floods, span_ns
 from bench.run.timeline import Reading, Sampler
 from bench.scenario.model import ClientSpec, FloodScenario, Premise
+from synguard.endpoint import Listener
 from synguard.errors import SynguardError
-from synguard.model import Listener
 
 _CLIENTS_TIMEOUT_S = 2.0
 #: tcp_max_syn_backlog stands so far above the queue, or the kernel would turn strangers away from three

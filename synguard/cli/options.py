@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from synguard.config import Settings, load
+from synguard.endpoint import source_text
 from synguard.errors import UsageError
-from synguard.model import source_text
 from synguard.timespec import parse_duration, parse_time
 
 config_option = click.option(

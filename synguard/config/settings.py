@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from synguard.config.checking import Problem, build, overlay
+from synguard.endpoint import Network
 from synguard.errors import UsageError
-from synguard.model import Network, RespondMode
+from synguard.model import RespondMode
 
 #: The kernel's sockaddr_un holds 108 bytes with the final NUL (unix(7)).
 SOCKET_PATH_MAX_BYTES = 107

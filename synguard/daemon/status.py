@@ -10,9 +10,10 @@ from typing import Any
 from synguard import __version__
 from synguard.daemon.watch import Watch
 from synguard.detect import Detector
+from synguard.endpoint import source_text
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
-from synguard.model import AlertKind, ListenerReading, source_text
+from synguard.model import AlertKind, ListenerReading
 from synguard.probe import layout, loss
 from synguard.respond.responder import Responder
 

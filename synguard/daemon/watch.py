@@ -17,18 +17,10 @@ from synguard.daemon.guard import Guard
 from synguard.daemon.lookout import Lookout
 from synguard.daemon.stopping import StopRequest
 from synguard.detect import Detector
+from synguard.endpoint import source_text
 from synguard.errors import SynguardError
 from synguard.history.store import HistoryStore
-from synguard.model import (
-    Action,
-    Alert,
-    AlertClosed,
-    AlertKind,
-    AlertOpened,
-    RespondMode,
-    Snapshot,
-    source_text,
-)
+from synguard.model import Action, Alert, AlertClosed, AlertKind, AlertOpened, RespondMode, Snapshot
 from synguard.observe import systemd
 from synguard.probe.probe import Probe
 from synguard.probe.reader import ProbeReader

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from synguard.detect.sources import hot_sources, scanned_half_open
 from synguard.detect.thresholds import NS_PER_S
 from synguard.detect.windows import Window, unfinished
-from synguard.model import Cohort, Listener, ListenerReading, Network, Snapshot, SourceReading
+from synguard.endpoint import Listener, Network
+from synguard.model import Cohort, ListenerReading, Snapshot, SourceReading
 
 #: So much of a source's attempts must fit into its target's, slice by slice (some slices are read torn).
 FIT = 0.9

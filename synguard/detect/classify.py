@@ -35,7 +35,8 @@ from synguard.detect.sources import RATIO, SCAN_ATTEMPTS_PER_TARGET, SourceJudge
 from synguard.detect.statistics import lower_bound
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.detect.windows import Window, measure
-from synguard.model import AlertClass, Evidence, Measurement, Network, Severity, Snapshot
+from synguard.endpoint import Network
+from synguard.model import AlertClass, Evidence, Measurement, Severity, Snapshot
 
 #: From this belief on the sources of a flood are called spoofed.
 SPOOFED_BELIEF = 0.5

@@ -54,6 +54,7 @@ from synguard.detect.scene import Scene
 from synguard.detect.sources import SourceJudgement
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.detect.windows import Window, half_open_within
+from synguard.endpoint import Listener, Network
 from synguard.model import (
     Action,
     Alert,
@@ -62,8 +63,6 @@ from synguard.model import (
     AlertOpened,
     AlertUpdated,
     ClosedBecause,
-    Listener,
-    Network,
     Snapshot,
 )
 

@@ -18,7 +18,8 @@ from synguard.detect.memory import ListenerMemory, Memory, SourceMemory
 from synguard.detect.sources import SourceJudgement
 from synguard.detect.thresholds import NS_PER_S, Thresholds
 from synguard.detect.windows import Window, measure, peak_per_s, unfinished
-from synguard.model import Cohort, Listener, Network, Snapshot
+from synguard.endpoint import Listener, Network
+from synguard.model import Cohort, Snapshot
 
 #: Another class must show for this long before an open alert takes it on.
 REFINE_AFTER_NS = NS_PER_S

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from synguard.detect.counts import Counted, CountHistory, Tally
+from synguard.endpoint import Listener, Network
 from synguard.model import (
     Alert,
     AlertClass,
@@ -25,9 +26,7 @@ from synguard.model import (
     ClosedBecause,
     Evidence,
     HandshakeCounts,
-    Listener,
     Measurement,
-    Network,
     Severity,
     TopSource,
 )

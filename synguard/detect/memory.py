@@ -10,7 +10,8 @@ from synguard.detect.allowance import HandshakeTimes, Usual
 from synguard.detect.counts import Counted, CountHistory, rise
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.detect.windows import RING_NS, matured, measure
-from synguard.model import Cohort, Listener, ListenerReading, Network, Snapshot, SourceReading
+from synguard.endpoint import Listener, Network
+from synguard.model import Cohort, ListenerReading, Snapshot, SourceReading
 
 #: Whoever is in no snapshot for this long is forgotten; sooner where memory is needed for others.
 FORGET_AFTER_NS = 30 * NS_PER_S

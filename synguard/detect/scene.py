@@ -11,7 +11,8 @@ from synguard.detect.memory import ListenerMemory, Memory
 from synguard.detect.sources import SourceJudgement, judge_source
 from synguard.detect.thresholds import Thresholds
 from synguard.detect.windows import Window
-from synguard.model import Listener, Network, Snapshot
+from synguard.endpoint import Listener, Network
+from synguard.model import Snapshot
 
 #: At most so many sources, the greatest first, may raise something in one snapshot.
 MOST_RAISED_SOURCES = 128

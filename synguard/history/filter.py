@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, fields
 from ipaddress import ip_network
 from typing import Any
 
+from synguard.endpoint import Listener
 from synguard.errors import UsageError
 from synguard.history.rows import MAPPED_FIRST, MAPPED_LAST, address_range, to_ms
-from synguard.model import AlertClass, AlertKind, AlertState, Listener, Severity
+from synguard.model import AlertClass, AlertKind, AlertState, Severity
 
 _SEVERITY_RANK = " ".join(f"WHEN '{severity.value}' THEN {rank}" for rank, severity in enumerate(Severity))
 

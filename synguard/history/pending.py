@@ -7,7 +7,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from synguard.block import Block
-from synguard.model import Alert, AlertState, source_text
+from synguard.endpoint import source_text
+from synguard.model import Alert, AlertState
 
 #: An update of an open alert is not written sooner than this after the last write of that alert.
 UPDATE_INTERVAL_S = 1.0

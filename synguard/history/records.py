@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
 
+from synguard.endpoint import Listener, source_text
 from synguard.model import (
     Alert,
     AlertClass,
@@ -14,13 +15,11 @@ from synguard.model import (
     AlertState,
     ClosedBecause,
     Evidence,
-    Listener,
     Measurement,
     RespondMode,
     Response,
     Severity,
     TopSource,
-    source_text,
 )
 
 #: What has the same name and form in the record and in JSON.

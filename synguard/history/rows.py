@@ -8,6 +8,7 @@ from ipaddress import IPv6Address, ip_network
 from typing import Any, Protocol
 
 from synguard.block import Block
+from synguard.endpoint import Listener, Network, source_text
 from synguard.history.records import measurement_to_json, response_from_json, response_to_json
 from synguard.model import (
     Alert,
@@ -16,12 +17,9 @@ from synguard.model import (
     AlertState,
     ClosedBecause,
     Evidence,
-    Listener,
     Measurement,
-    Network,
     Severity,
     TopSource,
-    source_text,
 )
 
 MAX_TOP_SOURCES = 50

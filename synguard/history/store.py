@@ -8,10 +8,11 @@ from itertools import count
 from pathlib import Path
 
 from synguard.block import Block
+from synguard.endpoint import Network, source_text
 from synguard.history.database import CorruptHistoryError, HistoryDatabase, HistoryFaultError, StartFacts
 from synguard.history.health import HistoryHealth, Log
 from synguard.history.pending import Batch, Pending
-from synguard.model import Alert, Network, source_text
+from synguard.model import Alert
 
 __all__ = ["HistoryHealth", "HistoryStore", "Log"]
 

@@ -9,7 +9,8 @@ import struct
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from synguard.model import Address, Cohort, HandshakeCounts, Listener, ListenerReading, Network, SourceReading
+from synguard.endpoint import Address, Listener, Network
+from synguard.model import Cohort, HandshakeCounts, ListenerReading, SourceReading
 from synguard.probe import sketch
 
 LISTENER_COHORT_SHIFT = 24

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from synguard.block import Block
+from synguard.endpoint import Network, source_text
 from synguard.errors import SynguardError, UsageError
-from synguard.model import Network, source_text
 from synguard.probe import layout
 from synguard.probe.probe import Probe
 

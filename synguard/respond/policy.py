@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
-from synguard.model import Alert, AlertClass, AlertKind, Network, RespondMode, Response, source_text
+from synguard.endpoint import Network, source_text
+from synguard.model import Alert, AlertClass, AlertKind, RespondMode, Response
 
 
 @dataclass(frozen=True, slots=True)

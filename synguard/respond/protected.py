@@ -12,7 +12,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from synguard.model import Address, Network
+from synguard.endpoint import Address, Network
 from synguard.respond.policy import Protected
 from synguard.respond.sessions import session_peers
 

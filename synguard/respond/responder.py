@@ -10,8 +10,9 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from synguard.block import Block
+from synguard.endpoint import Network, source_text
 from synguard.errors import SynguardError, UnsupportedError, UsageError
-from synguard.model import Alert, Network, RespondMode, Response, source_text
+from synguard.model import Alert, RespondMode, Response
 from synguard.respond.blocks import Blocks
 from synguard.respond.policy import Decision, Protected, Rules, decide, protection
 

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
-from synguard.model import Address
+from synguard.endpoint import Address
 
 # include/uapi/linux/netlink.h, sock_diag.h, inet_diag.h; net/tcp_states.h
 _NETLINK_SOCK_DIAG = 4

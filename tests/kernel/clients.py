@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from ipaddress import IPv4Address, IPv6Address
 
-from synguard.model import Address
+from synguard.endpoint import Address
 from tests.kernel.wire import Connection, Wire
 
 #: Where addresses and TCP begin in a frame of the wire's.

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 import numpy as np
 import numpy.typing as npt
 
-from synguard.model import Address
+from synguard.endpoint import Address
 
 Words = npt.NDArray[np.uint64]
 Secret = tuple[int, int]

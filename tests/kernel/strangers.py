@@ -11,7 +11,7 @@ from bench.cost.frames import Segment
 from bench.cost.resident import resident
 from bench.cost.writer import Stream, Writer
 from bench.scenario.model import Family
-from synguard.model import Listener
+from synguard.endpoint import Listener
 from synguard.probe.probe import Probe
 from synguard.probe.programs import XDP_PROGRAM
 

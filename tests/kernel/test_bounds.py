@@ -17,7 +17,8 @@ from bench.cost.writer import Stream
 from bench.scenario.model import Family
 from synguard.detect import Detector
 from synguard.detect.thresholds import Thresholds
-from synguard.model import Network, SourceReading
+from synguard.endpoint import Network
+from synguard.model import SourceReading
 from synguard.probe import layout
 from synguard.probe.loss import EPOCH_S, HANDSHAKE_BUCKETS, handshake_loss, syns_before_entry
 from synguard.probe.probe import Probe

@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from bench.scenario.model import Family
-from synguard.model import Address
+from synguard.endpoint import Address
 from synguard.probe.probe import Sizes
 from synguard.probe.reader import ProbeReader
 from tests.kernel.clients import Clients, own_addresses

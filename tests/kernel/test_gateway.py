@@ -7,7 +7,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from synguard.model import Address, HandshakeCounts
+from synguard.endpoint import Address
+from synguard.model import HandshakeCounts
 from tests.kernel.wire import Connection, Wire, forwarded
 
 pytestmark = [pytest.mark.root, pytest.mark.kernel]

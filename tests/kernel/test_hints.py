@@ -12,7 +12,7 @@ from zlib import crc32
 
 import pytest
 
-from synguard.model import Address
+from synguard.endpoint import Address
 from tests.kernel.clients import Clients
 from tests.kernel.conftest import SECRET
 from tests.kernel.hashing import source_hashes

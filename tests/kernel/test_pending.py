@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from synguard.model import Address
+from synguard.endpoint import Address
 from synguard.probe.loss import BUCKET_SLOTS, HANDSHAKE_BUCKETS
 from synguard.probe.probe import Probe
 from tests.kernel.conftest import SECRET

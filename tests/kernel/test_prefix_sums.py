@@ -8,7 +8,8 @@ from collections import Counter
 
 import pytest
 
-from synguard.model import Address, Cohort
+from synguard.endpoint import Address
+from synguard.model import Cohort
 from synguard.probe import layout
 from tests.kernel.clients import Clients
 from tests.kernel.cpus import in_turns

@@ -7,7 +7,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from synguard.model import Address, Network, SourceReading
+from synguard.endpoint import Address, Network
+from synguard.model import SourceReading
 from synguard.probe import layout
 from synguard.probe.probe import Groups, Probe
 from synguard.probe.reader import ProbeReader

@@ -15,7 +15,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from synguard.model import Address, HandshakeCounts, Listener, ListenerReading, Network, SourceReading
+from synguard.endpoint import Address, Listener, Network
+from synguard.model import HandshakeCounts, ListenerReading, SourceReading
 from synguard.probe import layout
 from synguard.probe.probe import Probe
 from synguard.probe.programs import TC_EGRESS_PROGRAM, XDP_PROGRAM

@@ -20,9 +20,10 @@ from bench.flood.plan import FloodPlan
 from bench.net.enter import child_environment, command_in
 from bench.net.namespaces import SILENT_IPV4, SILENT_IPV6, Topology, run_in, wait_until
 from synguard import client
+from synguard.endpoint import source_text
 from synguard.errors import SynguardError, UsageError
 from synguard.history.query import AlertFilter, find_alerts
-from synguard.model import AlertState, ClosedBecause, source_text
+from synguard.model import AlertState, ClosedBecause
 
 from .conftest import OpenListener, StartDaemon
 

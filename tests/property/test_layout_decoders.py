@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from synguard.model import Cohort, Listener
+from synguard.endpoint import Listener
+from synguard.model import Cohort
 from synguard.probe import layout, sight_layout
 
 NOW_NS = st.integers(0, 2**63)

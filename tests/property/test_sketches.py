@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synguard.model import Listener
+from synguard.endpoint import Listener
 from synguard.probe import layout, sketch
 
 REGISTER = st.one_of(st.just(0), st.integers(0, 2**16 - 1), st.integers(1, 40))

@@ -16,8 +16,9 @@ from pathlib import Path
 from bench.net.counters import tcp_counters
 from bench.net.links import Endpoint
 from bench.net.namespaces import Topology, run_in, wait_until, write_sysctls
+from synguard.endpoint import Address, Listener
 from synguard.errors import SynguardError
-from synguard.model import Address, HandshakeCounts, Listener
+from synguard.model import HandshakeCounts
 from synguard.probe import attach, layout
 from synguard.probe.claim import Claim
 from synguard.probe.interfaces import find_interface

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from synguard.cli import cli
 from synguard.daemon.control import Handler, Peer
+from synguard.endpoint import Listener
 from synguard.history.database import HistoryDatabase
 from synguard.history.pending import Batch, Saved
 from synguard.history.records import alert_to_json
@@ -21,7 +22,6 @@ from synguard.model import (
     AlertState,
     ClosedBecause,
     Evidence,
-    Listener,
     Measurement,
     RespondMode,
     Response,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 from synguard.detect import Detector
+from synguard.endpoint import Listener, Network
 from synguard.model import (
     Action,
     Alert,
@@ -20,9 +21,7 @@ from synguard.model import (
     AlertUpdated,
     Cohort,
     HandshakeCounts,
-    Listener,
     ListenerReading,
-    Network,
     Snapshot,
     SourceReading,
 )

@@ -8,14 +8,7 @@ import pytest
 
 from synguard.detect import Detector, Thresholds, blind_words
 from synguard.history.records import alert_from_json, alert_to_json
-from synguard.model import (
-    AlertClosed,
-    AlertKind,
-    AlertOpened,
-    AlertState,
-    ClosedBecause,
-    Severity,
-)
+from synguard.model import AlertClosed, AlertKind, AlertOpened, AlertState, ClosedBecause, Severity
 from synguard.probe import layout
 from synguard.sight import BlindCause, FlowReading, Sight
 from tests.unit.detect.gaze import Gaze, at, evidence, told, trouble, with_trouble

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from synguard.detect import Detector, Thresholds
-from synguard.model import Listener
+from synguard.endpoint import Listener
 from tests.unit.detect.simulation import CLOSED, FLOODER, NAT, WEB, Stream, World, crowd, flood, single
 
 NEARBY = crowd(200, rtt_ms=1, sources=50)

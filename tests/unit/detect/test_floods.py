@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from synguard.detect import Detector, Thresholds
-from synguard.model import Alert, AlertClass, Listener, Severity
+from synguard.endpoint import Listener
+from synguard.model import Alert, AlertClass, Severity
 from tests.unit.detect.simulation import (
     BOOT_WALL_S,
     CLOSED,

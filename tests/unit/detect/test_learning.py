@@ -13,7 +13,8 @@ from synguard.detect.allowance import HandshakeTimes
 from synguard.detect.counts import Counted, CountHistory, Tally
 from synguard.detect.statistics import LN_LOOKS, lower_bound, surely_above
 from synguard.detect.windows import matured, measure
-from synguard.model import Cohort, HandshakeCounts, Listener
+from synguard.endpoint import Listener
+from synguard.model import Cohort, HandshakeCounts
 from tests.unit.detect.simulation import BOOT_NS, MS, WEB, Stream, World, crowd
 
 S = 1_000_000_000

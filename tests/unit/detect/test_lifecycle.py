@@ -10,7 +10,8 @@ import pytest
 
 from synguard.detect import Detector, Thresholds
 from synguard.detect.lifecycle import TRANSITIONS, Phase, Word
-from synguard.model import AlertClass, AlertOpened, AlertState, ClosedBecause, Listener
+from synguard.endpoint import Listener
+from synguard.model import AlertClass, AlertOpened, AlertState, ClosedBecause
 from tests.unit.detect.simulation import (
     BOOT_WALL_S,
     FLOODER,

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from synguard.detect import Detector, Thresholds
-from synguard.model import Alert, AlertClass, Network
+from synguard.endpoint import Network
+from synguard.model import Alert, AlertClass
 from tests.unit.detect.simulation import FLOODER, NAT, WEB, Stream, World, flood, single
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from synguard.endpoint import Listener
 from synguard.history.store import HistoryStore
 from synguard.model import (
     Alert,
@@ -18,7 +19,6 @@ from synguard.model import (
     AlertState,
     ClosedBecause,
     Evidence,
-    Listener,
     Measurement,
     RespondMode,
     Response,

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from synguard.endpoint import Listener
 from synguard.errors import SynguardError, UnsupportedError, UsageError
 from synguard.history.database import HistoryDatabase
 from synguard.history.filter import SORT_FIELDS
 from synguard.history.pending import Batch, Saved
 from synguard.history.query import AlertFilter, find_alerts, get_alert
-from synguard.model import Alert, AlertClass, AlertKind, AlertState, Listener, Severity, TopSource
+from synguard.model import Alert, AlertClass, AlertKind, AlertState, Severity, TopSource
 from tests.unit.history.helpers import STARTED_AT_S, MakeAlert, names
 
 

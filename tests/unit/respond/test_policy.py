@@ -9,16 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synguard.model import (
-    Alert,
-    AlertClass,
-    AlertKind,
-    AlertState,
-    Listener,
-    RespondMode,
-    Severity,
-    TopSource,
-)
+from synguard.endpoint import Listener
+from synguard.model import Alert, AlertClass, AlertKind, AlertState, RespondMode, Severity, TopSource
 from synguard.respond.policy import Protected, Rules, decide, overlaps, protection
 
 ALWAYS = Rules(RespondMode.ENFORCE, "always", 600.0, 4096)

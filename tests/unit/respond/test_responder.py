@@ -13,17 +13,9 @@ import pytest
 import structlog
 
 from synguard.block import Block
+from synguard.endpoint import Listener, Network
 from synguard.errors import SynguardError, UnsupportedError
-from synguard.model import (
-    Alert,
-    AlertClass,
-    AlertKind,
-    AlertState,
-    Listener,
-    Network,
-    RespondMode,
-    Severity,
-)
+from synguard.model import Alert, AlertClass, AlertKind, AlertState, RespondMode, Severity
 from synguard.probe import layout
 from synguard.respond.blocks import Blocks
 from synguard.respond.policy import Protected, Rules

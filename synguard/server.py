@@ -1,0 +1,44 @@
+"""The frozen records of what the kernel that answers SYNs says of itself: its queues, counters and conntrack.
+
+They are those of the daemon's own network namespace. A gateway or a container's host knows nothing of the
+listeners behind it, and has no queues for them here. ``*_ns`` is the kernel's monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from synguard.endpoint import Listener
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerQueues:
+    """The queues of the sockets that answer for one listener, summed where several share it."""
+
+    #: Handshakes in SYN-RECEIVED, and how many have room.
+    syn_queue: int
+    syn_queue_limit: int
+    #: Completed connections that the application has not accepted yet, and how many have room.
+    accept_queue: int
+    accept_queue_limit: int
+    #: The fullest single socket's share (0..1 and a little more) of its own accept queue.
+    accept_queue_worst: float
+    sockets: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReading:
+    """One look at the stack. Counters are cumulative, by their names in /proc/net/netstat (``TcpExt``)."""
+
+    read_ns: int
+    counters: Mapping[str, int]
+    #: ``net.ipv4.tcp_syncookies``: with 2 cookies are sent without any need.
+    syncookies: int
+    #: Of the listeners that were asked for, those that sockets of this namespace answer.
+    queues: Mapping[Listener, ListenerQueues] = field(default_factory=dict)
+    #: When ``queues`` was read: at most once a second; None before the first time.
+    queues_read_ns: int | None = None
+    #: Entries of the conntrack table and its size; None where it is not in use.
+    conntrack_entries: int | None = None
+    conntrack_limit: int | None = None
