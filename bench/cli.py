@@ -6,12 +6,16 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
 
 from bench.defences.registry import chosen
+from bench.detection.cases import case_of
+from bench.detection.judging import matrix_table
 from bench.net.namespaces import exit_on_signals
 from bench.report.commands import compare, report, schema
 from bench.results.machine import this_machine
@@ -20,7 +24,7 @@ from bench.results.store import ResultFile
 from bench.run.runner import Runner
 from bench.run.telling import failures
 from bench.scenario.load import Plan, find, load, names
-from bench.scenario.model import FloodScenario
+from bench.scenario.model import DetectionScenario, FloodScenario
 from synguard.cli.lazy import WordyGroup
 from synguard.cli.output import table, write
 from synguard.errors import SynguardError, UnsupportedError, UsageError
@@ -53,12 +57,17 @@ def _row(name: str) -> tuple[str, ...]:
 @click.option("--quick", is_flag=True, help="The small form: all scenarios in under a minute.")
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Where results go.")
 @click.option("--repetitions", type=click.IntRange(1, 100), help="Instead of the scenario's own number.")
-def run(scenarios: Sequence[str], quick: bool, file: Path | None, repetitions: int | None) -> None:
+@click.option("--case", "case", metavar="PATTERN", help="Only cases whose name matches, such as 'spoofed*'.")
+def run(
+    scenarios: Sequence[str], quick: bool, file: Path | None, repetitions: int | None, case: str | None
+) -> None:
     """Play scenarios by name, by path, or ``all``; fail when a promise did not hold.
 
     Every trial is kept as it ends, in a file of bench-results/ where --json names no other.
     """
     plans = _plans(scenarios, quick=quick, repetitions=repetitions)
+    if case is not None:
+        plans = _of_case(plans, case)
     if os.geteuid() != 0:
         raise UnsupportedError("network namespaces need root: run it with sudo")
     file = file or RESULTS / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
@@ -73,6 +82,9 @@ def run(scenarios: Sequence[str], quick: bool, file: Path | None, repetitions: i
     with exit_on_signals(), Runner(result, kept.write, tell) as runner:
         for plan in plans:
             runner.play(plan)
+    for scenario in result.scenarios:
+        if scenario.confusion:
+            write(table(*matrix_table(scenario.confusion)))
     tell(f"results are in {file}; `python -m bench report {file}` makes tables and plots of them")
     if broken := list(failures(result.scenarios)):
         raise SynguardError("\n".join(broken))
@@ -89,9 +101,23 @@ def _plans(scenarios: Sequence[str], *, quick: bool, repetitions: int | None) ->
     for cell in (cell for plan in plans for cell in plan.cells):
         if isinstance(cell.scenario, FloodScenario):
             chosen(cell.scenario.defence)
+        elif isinstance(cell.scenario, DetectionScenario):
+            case_of(str(cell.labels["case"]))
     if not plans:
         raise UsageError(f"none of {', '.join(wanted)} has a quick form: leave --quick out")
     return plans
+
+
+def _of_case(plans: Sequence[Plan], pattern: str) -> list[Plan]:
+    """Return what is left of plans when only matching cases are played; raises UsageError for nothing."""
+    cells = [
+        tuple(cell for cell in plan.cells if fnmatchcase(str(cell.labels.get("case", "")), pattern))
+        for plan in plans
+    ]
+    left = [replace(plan, cells=kept) for plan, kept in zip(plans, cells, strict=True) if kept]
+    if not left:
+        raise UsageError(f"no case of these scenarios matches {pattern!r}")
+    return left
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from bench.detection.truth import Truth
 from bench.flood.resolve import address_of, source_of
 from bench.measure.observation import Flood
 from bench.net.namespaces import Topology, wait_until
-from bench.peers.clients import GoodClient
+from bench.peers.clients import GoodClient, source_addresses
 from bench.peers.servers import serve
 from bench.run.arena import Arena
 from bench.run.floods import Floods, span_ns
@@ -44,6 +44,8 @@ class Stage:
         self.arena = arena
         self.guard = guard
         self.truth = Truth()
+        #: What was sent by :meth:`flood`.
+        self.floods: list[Flood] = []
         self._running = running
 
     @property
@@ -89,11 +91,11 @@ class Stage:
     ) -> GoodClient:
         """Start good clients in the namespace of ``spec.name``, who go on to the end unless finished before.
 
-        Their networks are noted as users'.
+        Their addresses are noted as users'.
         """
         spec = spec or ClientSpec(name="client", per_s=_PER_S)
         endpoint = self.topology.clients[spec.name]
-        self.truth.users.add(str((endpoint.ipv4 if spec.family == 4 else endpoint.ipv6).network))
+        self.truth.users |= set(source_addresses(endpoint, spec.family, spec.addresses))
         address = self.server_address(spec.family)
         return self.run(GoodClient(endpoint, spec, address, port, server_kind))
 
@@ -120,7 +122,7 @@ class Stage:
             floods=specs,
             flood_s=seconds,
         )
-        self.truth.listeners |= {self.listener(port, spec.family) for spec in specs}
+        self.truth.listeners |= {self.listener(spec.port or port, spec.family) for spec in specs}
         if self.truth.source is None and len(specs) == 1:
             self.truth.source = self._one_source(specs[0])
         with Floods(scenario, self.arena) as floods:
@@ -128,6 +130,7 @@ class Stage:
             self.truth.began(floods.start())
             done = floods.finish()
             self.truth.ended(span_ns([flood.report for flood in done])[1])
+        self.floods += done
         return done
 
     def _one_source(self, spec: FloodSpec) -> str | None:

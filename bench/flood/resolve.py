@@ -54,14 +54,14 @@ def _client(name: str, topology: Topology) -> Endpoint:
 
 
 def plan_of(spec: FloodSpec, topology: Topology, port: int, flood_s: float) -> FloodPlan:
-    """Return the plan of a scenario's flood of the server's ``port``.
+    """Return the plan of a scenario's flood of the server.
 
-    ``flood_s`` is how long it lasts where ``spec`` does not say. Raises UsageError for a spec that makes
-    no sense in this topology or at all.
+    ``port`` is where it goes, and ``flood_s`` how long it lasts, where ``spec`` does not say. Raises
+    UsageError for a spec that makes no sense in this topology or at all.
     """
     plan = FloodPlan(
         destination=address_of(topology.server, spec.family),
-        destination_port=port,
+        destination_port=port if spec.port is None else spec.port,
         sources=tuple(source_of(word, spec.family, topology) for word in spec.sources),
         syn_per_s=None if spec.syn_per_s == "max" else spec.syn_per_s,
         duration_s=flood_s if spec.duration_s is None else spec.duration_s,

@@ -91,6 +91,7 @@ FACTS: dict[str, str] = {
     "class": "class of the right listener's alert at its end, else of any alert; ``(none)`` without any",
     "expected_class": "the class that it should have had, ``(none)`` where nothing should be said; null: not "
     "judged",
+    "wrong": "what is wrong with the alerts of a case of detection, and what was raised; null: nothing is",
     "bottleneck": "what limited the flood: ``receiver``, ``ring`` (bursts that it could not hold while the "
     "receiver had CPU time left), ``generator`` or ``nothing``",
 }

@@ -83,6 +83,8 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
     complete: bool
     trials: list[Trial]
     verdicts: list[Verdict] = []
+    #: Of cases of detection: by what was played, how often it was called what.
+    confusion: dict[str, dict[str, int]] = {}
 
 
 class Result(msgspec.Struct, kw_only=True):

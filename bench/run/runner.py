@@ -10,21 +10,26 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.cost import ladder
+from bench.detection.case import Case
+from bench.detection.cases import case_of
+from bench.detection.judging import confusion, judge_cases
+from bench.detection.trial import play_case
 from bench.folders import folder
 from bench.live import live
 from bench.measure.premises import broken_premises, deserves_another_try
 from bench.measure.trial_figures import facts_of, figures_of
 from bench.reading import reading
 from bench.results.cells import cells_of, has_labels
-from bench.results.model import Result, ScenarioResult, Trial, now
+from bench.results.model import Result, ScenarioResult, Trial, Verdict, now
 from bench.results.verdicts import judge
-from bench.run.arena import Stage, Wanted
+from bench.run.arena import Arena, Stage, Wanted
 from bench.run.telling import line_of
 from bench.run.trial import FloodTrial
 from bench.scaling import scaling
 from bench.scenario.load import Cell, Plan
 from bench.scenario.model import (
     CostScenario,
+    DetectionScenario,
     FloodScenario,
     LiveScenario,
     Premise,
@@ -87,7 +92,8 @@ class Runner:
             _demand_connects(plan, done)
             self._keep(self._result)
         done.complete = True
-        done.verdicts = judge(_promises_of(plan), done.trials, quick=plan.quick)
+        done.verdicts = _verdicts(plan, done)
+        done.confusion = confusion(done.trials)
         for verdict in done.verdicts:
             if verdict.held is not True:
                 self._tell(f"   BROKEN: {verdict.promise}: {verdict.observed}")
@@ -114,9 +120,9 @@ class Runner:
         elif isinstance(scenario, ShareScenario):
             yield from share.play(scenario, self._tell)
         else:
-            yield from self._flood_trials(plan)
+            yield from self._cell_trials(plan)
 
-    def _flood_trials(self, plan: Plan) -> Iterator[Trial]:
+    def _cell_trials(self, plan: Plan) -> Iterator[Trial]:
         for repetition in range(1, plan.scenario.repetitions + 1):
             for cell in in_turn(plan.cells, repetition):
                 for trial in _until_valid(self._stage, cell, repetition):
@@ -133,8 +139,14 @@ def in_turn(cells: Sequence[Cell], repetition: int) -> list[Cell]:
 
 
 def _wanted(cell: Cell) -> Wanted:
-    assert isinstance(cell.scenario, FloodScenario)  # noqa: S101 - cells are of their plan's kind
+    if isinstance(cell.scenario, DetectionScenario):
+        return _case(cell).hosts
+    assert isinstance(cell.scenario, FloodScenario)  # noqa: S101 - all others play no cells
     return Wanted.by(cell.scenario)
+
+
+def _case(cell: Cell) -> Case:
+    return case_of(str(cell.labels["case"]))
 
 
 def _until_valid(stage: Stage, cell: Cell, repetition: int) -> Iterator[Trial]:
@@ -147,24 +159,29 @@ def _until_valid(stage: Stage, cell: Cell, repetition: int) -> Iterator[Trial]:
 
 
 def _play(stage: Stage, cell: Cell, repetition: int) -> Trial:
-    assert isinstance(cell.scenario, FloodScenario)  # noqa: S101 - see _wanted
     began_s = time.monotonic()
     started_at = now()
     try:
         with folder("bench") as files:
-            arena = stage.arena(Wanted.by(cell.scenario))
-            observed = FloodTrial(cell.scenario, arena, files, repetition).play()
-        seen: dict[str, Any] = {
-            "invalid_because": list(broken_premises(observed)),
-            "figures": figures_of(observed),
-            "facts": facts_of(observed),
-            "timeline": observed.timeline,
-        }
+            seen = _seen(cell, stage.arena(_wanted(cell)), files, repetition)
     except Exception as error:  # noqa: BLE001 - an hour of other trials is not lost for one of them
         # Nobody knows what state this left the hosts and the generator in.
         stage.clear()
         seen = {"invalid_because": [_words_for(error)]}
     return _trial(cell, repetition, started_at, round(time.monotonic() - began_s, 2), seen)
+
+
+def _seen(cell: Cell, arena: Arena, files: Path, repetition: int) -> dict[str, Any]:
+    if isinstance(cell.scenario, DetectionScenario):
+        return play_case(_case(cell), arena, files, repetition)
+    assert isinstance(cell.scenario, FloodScenario)  # noqa: S101 - see _wanted
+    observed = FloodTrial(cell.scenario, arena, files, repetition).play()
+    return {
+        "invalid_because": list(broken_premises(observed)),
+        "figures": figures_of(observed),
+        "facts": facts_of(observed),
+        "timeline": observed.timeline,
+    }
 
 
 def _words_for(error: Exception) -> str:
@@ -183,8 +200,8 @@ def _trial(cell: Cell, repetition: int, started_at: str, lasted_s: float, seen: 
 
 
 def _promises_of(plan: Plan) -> list[Promise]:
-    """Return the promises about cells that are played: the quick form leaves some out."""
-    if not isinstance(plan.scenario, FloodScenario) or not plan.quick:
+    """Return the promises about cells that are played: the quick form, or whoever asks, leaves some out."""
+    if not isinstance(plan.scenario, FloodScenario):
         return list(plan.scenario.promises)
     return [
         promise
@@ -192,6 +209,12 @@ def _promises_of(plan: Plan) -> list[Promise]:
         if any(has_labels(cell.labels, promise.where) for cell in plan.cells)
         and any(has_labels(cell.labels, promise.over) for cell in plan.cells)
     ]
+
+
+def _verdicts(plan: Plan, done: ScenarioResult) -> list[Verdict]:
+    if isinstance(plan.scenario, DetectionScenario):
+        return judge_cases(done.trials)
+    return judge(_promises_of(plan), done.trials, quick=plan.quick)
 
 
 def _begun(plan: Plan) -> ScenarioResult:

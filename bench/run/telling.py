@@ -27,7 +27,9 @@ def line_of(trial: Trial) -> str:
     values = ((form, trial.figures.get(figure)) for figure, form in _SHOWN.items())
     parts = [form.format(value) for form, value in values if value is not None]
     said = trial.facts.get("class")
-    return " · ".join([name, *parts, *([said] if said else [])])
+    wrong = trial.facts.get("wrong")
+    told = " · ".join([name, *parts, *([said] if said else [])])
+    return f"{told}\n      WRONG: {wrong}" if wrong else told
 
 
 def failures(results: Iterable[ScenarioResult]) -> Iterator[str]:

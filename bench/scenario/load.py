@@ -32,7 +32,7 @@ import msgspec
 
 from bench.results.cells import has_labels
 from bench.results.model import Label
-from bench.scenario.model import FloodScenario, Scenario
+from bench.scenario.model import DetectionScenario, FloodScenario, Scenario
 from synguard.errors import UsageError
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def kind(self) -> str:
-        """``flood``, ``cost``, ``live``, ``scaling``, ``reading`` or ``share``."""
+        """``flood``, ``cost``, ``live``, ``scaling``, ``reading``, ``share`` or ``detection``."""
         return str(self.scenario.__struct_config__.tag)
 
 
@@ -125,12 +125,18 @@ def load(path: Path, *, quick: bool, repetitions: int | None = None) -> Plan | N
         scenario: Scenario = msgspec.convert(raw, Scenario)
         if dimensions and not isinstance(scenario, FloodScenario):
             raise KeyError("only a scenario of kind flood can be swept over")
-        cells = tuple(_unfold(raw, dimensions))
+        cells = _cells(scenario, raw, dimensions)
         if not quick:
             _check_promises(scenario, cells)
         return Plan(path.stem, quick, scenario, cells, _digest(cells))
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, OSError, KeyError) as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+def _cells(scenario: Scenario, raw: _Raw, dimensions: Iterable[Sequence[_Step]]) -> tuple[Cell, ...]:
+    if isinstance(scenario, DetectionScenario):
+        return tuple(Cell({"case": name}, scenario) for name in scenario.plays)
+    return tuple(_unfold(raw, dimensions))
 
 
 def _digest(cells: Iterable[Cell]) -> str:

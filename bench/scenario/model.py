@@ -97,6 +97,8 @@ class FloodSpec(Record, frozen=True, kw_only=True):
     #: 802.1Q tags, outermost first; the outer of two is 802.1ad.
     vlans: Annotated[tuple[Annotated[int, Meta(ge=1, le=4094)], ...], Meta(max_length=2)] = ()
     random_ports: bool = False
+    #: The port that is flooded; the server's where it is not given.
+    port: Port | None = None
     start_s: NotNegative = 0.0
     #: The scenario's ``flood_s`` where it is not given.
     duration_s: Positive | None = None
@@ -244,4 +246,23 @@ class ShareScenario(Record, tag_field="kind", tag="share", frozen=True, kw_only=
     promises: tuple[Promise, ...] = ()
 
 
-Scenario = FloodScenario | CostScenario | LiveScenario | ScalingScenario | ReadingScenario | ShareScenario
+class DetectionScenario(Record, tag_field="kind", tag="detection", frozen=True, kw_only=True):
+    """Compares what attacks and harmless things are with what they are called; one cell for each."""
+
+    purpose: str
+    premises: tuple[Premise, ...] = ()
+    #: Of ``bench.detection.cases``.
+    plays: tuple[str, ...]
+    repetitions: Annotated[int, Meta(ge=1, le=100)] = 3
+    promises: tuple[Promise, ...] = ()
+
+
+Scenario = (
+    FloodScenario
+    | CostScenario
+    | LiveScenario
+    | ScalingScenario
+    | ReadingScenario
+    | ShareScenario
+    | DetectionScenario
+)
