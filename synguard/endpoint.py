@@ -32,14 +32,64 @@ class Listener:
         """Read what ``str()`` wrote. Raises ValueError with the offending text."""
         host, port = text, "0"
         if text.startswith("["):
-            host, _, rest = text[1:].partition("]")
-            if rest:
+            host, closed, rest = text[1:].partition("]")
+            if rest or not closed:
                 port = rest.removeprefix(":")
         elif text.count(":") == 1:
             host, _, port = text.partition(":")
         if not port.isdigit() or int(port) > 65535:
             raise ValueError(f"{text!r} is not ADDR:PORT, [ADDR6]:PORT or an address")
         return cls(ip_address(host), int(port))
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerPattern:
+    """Which listeners a person means: one, all of an address, or a port wherever it is."""
+
+    #: None: any.
+    address: Address | None
+    #: 1..65535; None: every port of the address, the closed ones with them.
+    port: int | None
+
+    def __str__(self) -> str:
+        """Return ``203.0.113.5:443``, ``[2001:db8::5]:443``, ``203.0.113.5`` or ``*:443``."""
+        if self.address is None:
+            return f"*:{self.port}"
+        return str(Listener(self.address, self.port or 0))
+
+    @classmethod
+    def parse(cls, text: str) -> ListenerPattern:
+        """Read what ``str()`` wrote. Raises ValueError saying what is wrong, without the text."""
+        anywhere = text.startswith("*:")
+        try:
+            listener = Listener.parse(f"[::1]{text[1:]}" if anywhere else text)
+        except ValueError as error:
+            raise ValueError("is not ADDR:PORT, [ADDR6]:PORT, ADDR or *:PORT") from error
+        if listener.port == 0 and ("]:" in text or text.count(":") == 1):
+            raise ValueError("names port 0, on which nothing listens")
+        if anywhere:
+            return cls(None, listener.port)
+        _check_carried(listener.address)
+        return cls(listener.address, listener.port or None)
+
+
+def _check_carried(address: Address) -> None:
+    """Raise ValueError for what a socket may be bound to and no packet is sent to."""
+    if address.is_unspecified:
+        raise ValueError("is no address that packets go to; write *:PORT for a port at any address")
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise ValueError("names an interface; leave out what follows the %")
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        raise ValueError(f"is how a socket writes {address.ipv4_mapped}; write that")
+
+
+def patterns_of(listener: Listener) -> tuple[ListenerPattern, ...]:
+    """Return every pattern that means this listener, the least exact first."""
+    address = ListenerPattern(listener.address, None)
+    if listener.port == 0:
+        return (address,)
+    anywhere = ListenerPattern(None, listener.port)
+    return address, anywhere, ListenerPattern(listener.address, listener.port)
 
 
 def source_text(source: Network) -> str:

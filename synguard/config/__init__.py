@@ -1,10 +1,10 @@
 """Settings: one frozen tree, read from a TOML file and overlaid by the command line."""
 
+from synguard.config.detecting import DetectSettings
 from synguard.config.file import DEFAULT_PATH, load
 from synguard.config.reference import default_toml, settings_reference
 from synguard.config.settings import (
     ControlSettings,
-    DetectSettings,
     HistorySettings,
     LogSettings,
     ProbeSettings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import reprlib
 from collections.abc import Iterator, Mapping
@@ -58,6 +59,21 @@ class Declaration:
         """What is allowed, in words: ``an integer from 20 to 1000``."""
         return self._extra("allowed") or _allowed(get_args(self.type)[0], self.meta)
 
+    @property
+    def repeats(self) -> tuple[str, ...]:
+        """Of a setting that holds named tables: the settings of its section that these may set."""
+        return tuple(self._extra("repeats") or ())
+
+    @property
+    def example(self) -> str | None:
+        """A table as a person might write it, where the setting holds tables."""
+        example: str | None = self._extra("example")
+        return example
+
+    def checked_name(self, name: str) -> object:
+        """Return what the name of a table means. Raises ValueError saying what is wrong with it."""
+        return self._extra("check")(name)
+
     def convert(self, value: object) -> object:
         """Return ``value`` as this setting's type. Raises msgspec.ValidationError or ValueError."""
         converted: object = msgspec.convert(value, self.type)
@@ -86,12 +102,20 @@ def _checked(check: Any, text: object) -> None:
         raise ElementError(text, str(error)) from error
 
 
+def quoted(name: str) -> str:
+    """Return a part of a dotted key as TOML writes it: in quotes where it must be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+
+
 def declarations(tree: type[msgspec.Struct]) -> Iterator[Declaration]:
     """Yield every setting of a settings tree, in the order in which they are declared."""
     for section in msgspec.structs.fields(tree):
         for setting in msgspec.structs.fields(section.type):
             meta = next(m for m in setting.type.__metadata__ if isinstance(m, msgspec.Meta))
-            yield Declaration(section.name, setting.name, setting.type, setting.default, meta)
+            # msgspec keeps a mutable default as its factory.
+            mutable = setting.default is msgspec.NODEFAULT
+            default = setting.default_factory() if mutable else setting.default
+            yield Declaration(section.name, setting.name, setting.type, default, meta)
 
 
 def build(tree: type[StructT], data: Mapping[str, object], problems: list[Problem]) -> StructT:
@@ -108,7 +132,7 @@ def build(tree: type[StructT], data: Mapping[str, object], problems: list[Proble
             problems.append(Problem(section, f"{reprlib.repr(table)} is not a table; write [{section}]"))
         else:
             for name, value in table.items():
-                _take(f"{section}.{name}", value, known, values[section], problems)
+                _take(f"{section}.{quoted(name)}", value, known, values[section], problems)
     sections = {f.name: f.type(**values[f.name]) for f in msgspec.structs.fields(tree)}
     return tree(**sections)
 
@@ -133,6 +157,15 @@ def _take(
     if declaration is None:
         problems.append(Problem(key, _unknown(key, known, known)))
         return
+    if declaration.repeats:
+        values[declaration.name] = _tables(declaration, value, known, problems)
+    else:
+        _convert(key, value, declaration, values, problems)
+
+
+def _convert(
+    key: str, value: object, declaration: Declaration, values: dict[str, object], problems: list[Problem]
+) -> None:
     try:
         values[declaration.name] = declaration.convert(value)
     except ElementError as error:
@@ -141,6 +174,61 @@ def _take(
         element = _element(value, str(error))
         offending = reprlib.repr(value if element is None else element)
         problems.append(Problem(key, f"{offending} is refused; allowed: {declaration.allowed}", element))
+
+
+def _tables(
+    declaration: Declaration, value: object, known: Mapping[str, Declaration], problems: list[Problem]
+) -> dict[str, dict[str, object]]:
+    """Return what the named tables of a setting hold, as far as it is right."""
+    tables: dict[str, dict[str, object]] = {}
+    if not isinstance(value, Mapping) or len(value) > (declaration.meta.max_length or 0):
+        text = f"{reprlib.repr(value)} is refused; allowed: {declaration.allowed}"
+        problems.append(Problem(declaration.key, text))
+        return tables
+    names: dict[object, str] = {}
+    for name, table in value.items():
+        key = f"{declaration.key}.{quoted(name)}"
+        wrong = _wrong_name(name, declaration, names)
+        if wrong is not None:
+            problems.append(Problem(key, wrong))
+        elif not isinstance(table, Mapping):
+            problems.append(Problem(key, f"{reprlib.repr(table)} is not a table; write [{key}]"))
+        else:
+            tables[name] = _table(key, table, declaration, known, problems)
+    return tables
+
+
+def _wrong_name(name: str, declaration: Declaration, names: dict[object, str]) -> str | None:
+    """Say what is wrong with a table's name; else enter it into ``names``, by what it means."""
+    try:
+        meaning = declaration.checked_name(name)
+    except ValueError as error:
+        return f"{reprlib.repr(name)} {error}; allowed: {declaration.allowed}"
+    other = names.setdefault(meaning, name)
+    return None if other == name else f"is the same as {quoted(other)}: put both into one table"
+
+
+def _table(
+    key: str,
+    table: Mapping[str, object],
+    declaration: Declaration,
+    known: Mapping[str, Declaration],
+    problems: list[Problem],
+) -> dict[str, object]:
+    """Return the settings of a section that one of its named tables sets otherwise."""
+    values: dict[str, object] = {}
+    for name, value in table.items():
+        inner = f"{key}.{quoted(name)}"
+        if name in declaration.repeats:
+            _convert(inner, value, known[f"{declaration.section}.{name}"], values, problems)
+            continue
+        close = get_close_matches(name, declaration.repeats, n=1)
+        text = "there is no such setting"
+        if f"{declaration.section}.{name}" in known:
+            text = f"cannot be set here, only for all in [{declaration.section}]"
+        hint = f"did you mean {close[0]}?" if close else f"here are {', '.join(declaration.repeats)}"
+        problems.append(Problem(inner, f"{text}; {hint}"))
+    return values
 
 
 def _element(value: object, message: str) -> object | None:

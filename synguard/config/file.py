@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synguard.config.checking import Problem, build
-from synguard.config.settings import Settings, check_together
+from synguard.config.detecting import check_detect
+from synguard.config.settings import Settings
 from synguard.errors import UsageError
 
 #: Read when no file is named and it exists.
 DEFAULT_PATH = Path("/etc/synguard/synguard.toml")
 
-_TABLE = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
-_KEY = re.compile(r"""\s*([A-Za-z0-9_."' -]+?)\s*=""")
+_TABLE = re.compile(r"\s*\[(.+?)\]\s*(?:#.*)?$")
+_KEY = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_.\s-])+?)\s*=""")
 
 
 def load(path: Path | None, *, default_path: Path = DEFAULT_PATH) -> Settings:
@@ -31,7 +32,7 @@ def load(path: Path | None, *, default_path: Path = DEFAULT_PATH) -> Settings:
     text = _read(path)
     problems: list[Problem] = []
     settings = build(Settings, _parse(path, text), problems)
-    check_together(settings, problems)
+    check_detect(settings.detect, problems)
     if problems:
         raise UsageError("\n".join(f"{_place(path, text, p)}: {p.key}: {p.text}" for p in problems))
     return settings
@@ -90,18 +91,28 @@ def _place(path: Path, text: str, problem: Problem) -> str:
 
 
 def _lines_of(text: str, key: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines that set ``key``: the one that names it, then those its value goes on over."""
-    table: list[str] = []
-    current = ""
+    """Yield the lines that set ``key`` or part of it, or go on with its value."""
+    wanted = _parts(key)
+    table: tuple[str, ...] = ()
+    current = table
     for number, content in enumerate(text.splitlines(), start=1):
         if heading := _TABLE.match(content):
-            table = _parts(heading[1])
-            current = ".".join(table)
+            current = table = _parts(heading[1])
         elif name := _KEY.match(content):
-            current = ".".join([*table, *_parts(name[1])])
-        if current == key or (key.startswith(f"{current}.") and "{" in content):
+            current = (*table, *_parts(name[1]))
+        inline = "{" in content and current == wanted[: len(current)]
+        if current and (inline or current[: len(wanted)] == wanted):
             yield number, content
 
 
-def _parts(dotted: str) -> list[str]:
-    return [part.strip().strip("\"'") for part in dotted.split(".")]
+def _parts(dotted: str) -> tuple[str, ...]:
+    """Return the parts of a dotted key, without their quotes; none if it is no key."""
+    try:
+        value: object = tomllib.loads(f"{dotted} = 0")
+    except tomllib.TOMLDecodeError:
+        return ()
+    parts = []
+    while isinstance(value, dict):
+        ((part, value),) = value.items()
+        parts.append(part)
+    return tuple(parts)

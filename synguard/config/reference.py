@@ -48,7 +48,10 @@ def _table(name: str, settings: list[Declaration]) -> str:
     for setting in settings:
         unit = f" ({setting.unit})" if setting.unit else ""
         lines += ["", *_comment(setting.help), *_comment(f"Allowed: {setting.allowed}{unit}.")]
-        lines.append(f"{setting.name} = {_toml(setting.default)}")
+        if setting.example is None:
+            lines.append(f"{setting.name} = {_toml(setting.default)}")
+        else:
+            lines += [f"[{setting.key}]", *(f"# {line}".rstrip() for line in setting.example.splitlines())]
     return "\n".join([*lines, ""])
 
 

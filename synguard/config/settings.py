@@ -6,75 +6,28 @@ declarations; a setting added here needs nothing anywhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from synguard.config.checking import Problem, build, overlay
+from synguard.config.declaring import (
+    NETWORKS,
+    SOCKET_PATH_MAX_BYTES,
+    Section,
+    about,
+    check_interface,
+    check_network,
+    check_path,
+    check_socket,
+)
+from synguard.config.detecting import DetectSettings, check_detect
 from synguard.endpoint import Network
 from synguard.errors import UsageError
 from synguard.model import RespondMode
-
-#: The kernel's sockaddr_un holds 108 bytes with the final NUL (unix(7)).
-SOCKET_PATH_MAX_BYTES = 107
-
-
-def about(
-    text: str,
-    unit: str | None = None,
-    *,
-    ge: float | None = None,
-    le: float | None = None,
-    max_length: int | None = None,
-    check: Callable[[str], object] | None = None,
-    allowed: str | None = None,
-) -> Meta:
-    """Return the declaration of one setting.
-
-    ``check`` is called with the text, or with each text of a list, and raises ValueError saying what
-    is wrong; ``allowed`` then says in words what it lets through.
-    """
-    extra: dict[str, Any] = {"unit": unit, "check": check, "allowed": allowed}
-    limits: dict[str, Any] = {"ge": ge, "le": le, "max_length": max_length}
-    meta: Meta = Meta(description=text, extra=extra, **limits)
-    return meta
-
-
-def _check_network(text: str) -> Network:
-    try:
-        return ip_network(text)
-    except ValueError as error:
-        if "host bits" in str(error):
-            raise ValueError(f"has host bits set (did you mean {ip_network(text, strict=False)}?)") from error
-        raise ValueError("is not an address or a network") from error
-
-
-def _check_interface(text: str) -> None:
-    # net/core/dev.c, dev_valid_name(): IFNAMSIZ is 16 with the final NUL.
-    bad = not 1 <= len(text.encode()) <= 15 or text in (".", "..")
-    if bad or any(letter in "/:" or letter.isspace() for letter in text):
-        raise ValueError("is not an interface name")
-
-
-def _check_path(text: str) -> None:
-    if not text or "\0" in text:
-        raise ValueError("is not a path")
-
-
-def _check_socket(text: str) -> None:
-    _check_path(text)
-    if len(text.encode()) > SOCKET_PATH_MAX_BYTES:
-        raise ValueError(f"is longer than {SOCKET_PATH_MAX_BYTES} bytes")
-
-
-NETWORKS = "addresses or networks such as 192.0.2.7, 198.51.100.0/24, 2001:db8::/32"
-
-
-class Section(Struct, frozen=True, kw_only=True):
-    """One table of the file."""
 
 
 class ProbeSettings(Section, frozen=True, kw_only=True):
@@ -84,7 +37,7 @@ class ProbeSettings(Section, frozen=True, kw_only=True):
         tuple[str, ...],
         about(
             "Interfaces to guard. Empty: the one that the default route uses.",
-            check=_check_interface,
+            check=check_interface,
             allowed="interface names of 1 to 15 characters",
             max_length=64,
         ),
@@ -124,43 +77,10 @@ class ProbeSettings(Section, frozen=True, kw_only=True):
         str,
         about(
             "Where the probe is pinned meanwhile, in a folder for each network namespace.",
-            check=_check_path,
+            check=check_path,
             allowed="a path in a BPF file system, owned by the daemon's user",
         ),
     ] = "/sys/fs/bpf/synguard"
-
-
-class DetectSettings(Section, frozen=True, kw_only=True):
-    """When something is called an attack."""
-
-    half_open_per_s: Annotated[
-        float, about("Half-open handshakes at one listener that make a flood.", "1/s", ge=0.1, le=1e7)
-    ] = 50.0
-    source_half_open_per_s: Annotated[
-        float, about("Half-open handshakes of one source that make a flood.", "1/s", ge=0.1, le=1e7)
-    ] = 50.0
-    half_open_ratio: Annotated[
-        float, about("Least share of a listener's attempts that stay half-open.", "ratio", ge=0.001, le=1.0)
-    ] = 0.1
-    min_attempts: Annotated[
-        int, about("Attempts to have seen before anything is judged.", "attempts", ge=1, le=100_000)
-    ] = 40
-    refused_per_s: Annotated[
-        float, about("Refused attempts of one source that make a flood.", "1/s", ge=1.0, le=1e7)
-    ] = 1000.0
-    allowance_floor_ms: Annotated[
-        int, about("Least time a handshake is given before it may be half-open.", "ms", ge=1, le=3000)
-    ] = 50
-    allowance_cap_ms: Annotated[
-        int, about("Most time a handshake is given before it may be half-open.", "ms", ge=1, le=3000)
-    ] = 3000
-    allowance_cold_ms: Annotated[
-        int, about("Time given at a listener of which nothing is learned yet.", "ms", ge=1, le=3000)
-    ] = 500
-    close_after_s: Annotated[
-        float,
-        about("An alert closes this long after its flood has left the last 4 s.", "s", ge=0.5, le=600.0),
-    ] = 10.0
 
 
 class RespondSettings(Section, frozen=True, kw_only=True):
@@ -179,13 +99,13 @@ class RespondSettings(Section, frozen=True, kw_only=True):
     block_ttl_s: Annotated[int, about("How long a first block lasts.", "s", ge=1, le=2_592_000)] = 600
     max_blocks: Annotated[int, about("Blocks held at the same time.", "blocks", ge=1, le=65536)] = 4096
     allow: Annotated[
-        tuple[str, ...], about("Sources never to touch.", check=_check_network, allowed=NETWORKS)
+        tuple[str, ...], about("Sources never to touch.", check=check_network, allowed=NETWORKS)
     ] = ()
     trusted_aggregators: Annotated[
         tuple[str, ...],
         about(
             "A CDN's or load balancer's addresses: never touched, and only listeners are judged.",
-            check=_check_network,
+            check=check_network,
             allowed=NETWORKS,
         ),
     ] = ()
@@ -208,7 +128,7 @@ class RespondSettings(Section, frozen=True, kw_only=True):
 class HistorySettings(Section, frozen=True, kw_only=True):
     """Where alerts are kept, and for how long: they hold addresses, which are personal data."""
 
-    database: Annotated[str, about("The SQLite database of alerts.", check=_check_path, allowed="a path")] = (
+    database: Annotated[str, about("The SQLite database of alerts.", check=check_path, allowed="a path")] = (
         "/var/lib/synguard/synguard.db"
     )
     retention_days: Annotated[
@@ -231,7 +151,7 @@ class ControlSettings(Section, frozen=True, kw_only=True):
         str,
         about(
             "The Unix socket on which the commands reach the daemon.",
-            check=_check_socket,
+            check=check_socket,
             allowed=f"a path of at most {SOCKET_PATH_MAX_BYTES} bytes",
         ),
     ] = "/run/synguard/control.sock"
@@ -278,7 +198,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         given = {key: value for key, value in overrides.items() if value is not None}
         problems: list[Problem] = []
         settings = build(Settings, overlay(self, given), problems)
-        check_together(settings, problems)
+        check_detect(settings.detect, problems)
         if problems:
             names = options or {}
             raise UsageError("\n".join(f"{names.get(p.key, p.key)}: {p.text}" for p in problems))

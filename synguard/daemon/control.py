@@ -22,7 +22,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from synguard.client import MAX_RESPONSE_BYTES, daemon_pid
-from synguard.config.settings import SOCKET_PATH_MAX_BYTES
+from synguard.config.declaring import SOCKET_PATH_MAX_BYTES
 from synguard.errors import SynguardError, UnsupportedError, UsageError
 
 MAX_REQUEST_BYTES = 64 * 1024

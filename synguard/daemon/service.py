@@ -9,7 +9,6 @@ from contextlib import closing
 from functools import partial
 
 import structlog
-from msgspec import to_builtins
 
 from synguard.config import Settings
 from synguard.daemon.control import ControlServer
@@ -17,8 +16,9 @@ from synguard.daemon.guard import Guard
 from synguard.daemon.handlers import Handlers
 from synguard.daemon.keeping import Keeper
 from synguard.daemon.stopping import StopRequest
+from synguard.daemon.thresholds import thresholds_of
 from synguard.daemon.watch import Watch
-from synguard.detect import Detector, Thresholds
+from synguard.detect import Detector
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.history.store import HistoryStore
 from synguard.observe import log as observe_log
@@ -134,7 +134,7 @@ def _guard(
         watch = Watch(
             probe,
             guard,
-            Detector(_thresholds(settings), history.next_alert_id()),
+            Detector(thresholds_of(settings), history.next_alert_id()),
             history,
             responder,
             settings=settings.probe,
@@ -164,10 +164,6 @@ def _history_log(event: str, **keys: object) -> None:
     """Log what the history says of itself, as loud as it matters."""
     log = structlog.get_logger()
     (log.info if event in _QUIET_HISTORY_EVENTS else log.error)(event, **keys)
-
-
-def _thresholds(settings: Settings) -> Thresholds:
-    return Thresholds(**to_builtins(settings.detect))
 
 
 def _responder(settings: Settings, probe: Probe, guard: Guard, history: HistoryStore) -> Responder:
