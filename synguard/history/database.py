@@ -15,15 +15,9 @@ from typing import Any
 from sqlite_utils import Database
 
 from synguard.block import Block
+from synguard.history.parts import PartWriter, stored_parts, stored_tables
 from synguard.history.pending import Batch
-from synguard.history.rows import (
-    alert_from_rows,
-    alert_to_row,
-    block_from_row,
-    block_to_row,
-    source_rows,
-    to_ms,
-)
+from synguard.history.rows import alert_from_rows, alert_to_row, block_from_row, block_to_row, to_ms
 from synguard.history.schema import migrations
 from synguard.model import Alert
 
@@ -69,6 +63,7 @@ class HistoryDatabase:
             connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
             connection.row_factory = sqlite3.Row
             self._db = Database(connection, execute_plugins=False, recursive_triggers=False)
+            self._parts = PartWriter(connection)
         try:
             if check:
                 self._quick_check()
@@ -105,9 +100,12 @@ class HistoryDatabase:
                 "SELECT max(coalesce((SELECT max(id) FROM alerts), 0),"
                 " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'alerts'), 0)) AS id"
             )[0]["id"]
-            opened = self._rows("SELECT * FROM alerts WHERE state = 'open' ORDER BY id")
+            # The schema is an earlier release's until prepare() has worked.
+            stored = stored_tables(self._db.conn)
+            opened = self._rows(f"SELECT * FROM {stored['alerts']} WHERE state = 'open' ORDER BY id")  # noqa: S608
             blocks = self._rows("SELECT * FROM blocks") if self._db.table("blocks").exists() else []
-            alerts = tuple(alert_from_rows(row, self._sources(row["id"])) for row in opened)
+            parts = stored_parts(self._db.conn, [row["id"] for row in opened], stored)
+            alerts = tuple(alert_from_rows(row, parts[row["id"]]) for row in opened)
             return StartFacts(highest_id, alerts, tuple(block_from_row(row) for row in blocks))
 
     def write(self, batch: Batch) -> None:
@@ -118,13 +116,7 @@ class HistoryDatabase:
             rows = [alert_to_row(saved.alert, to_ms(saved.wall_s)) for saved in batch.alerts]
             self._db.table("alerts").upsert_all(rows, pk="id")
             for saved in batch.alerts:
-                self._db.execute("DELETE FROM alert_sources WHERE alert_id = ?", [saved.alert.id])
-            # sqlite-utils' insert_all() asks for the rowid of a single row, and this table has none.
-            self._db.conn.executemany(
-                "INSERT INTO alert_sources VALUES"
-                " (:alert_id, :rank, :source, :source_first, :source_last, :attempts, :completed)",
-                [row for saved in batch.alerts for row in source_rows(saved.alert)],
-            )
+                self._parts.write(saved.alert)
             self._write_blocks(batch.blocks)
 
     def close_interrupted(self, before_id: int, wall_s: float) -> tuple[int, ...]:
@@ -222,9 +214,6 @@ class HistoryDatabase:
             value: int = self._rows(f"PRAGMA {name}")[0][0]
             return value
 
-    def _sources(self, alert_id: int) -> list[sqlite3.Row]:
-        return self._rows("SELECT * FROM alert_sources WHERE alert_id = ? ORDER BY rank", [alert_id])
-
     def _write_blocks(self, blocks: Mapping[str, Block | None]) -> None:
         rows: list[dict[str, Any]] = [block_to_row(block) for block in blocks.values() if block is not None]
         self._db.table("blocks").upsert_all(rows, pk="target")
@@ -259,6 +248,7 @@ class HistoryDatabase:
                 yield
                 self._db.commit()
             except BaseException:
+                self._parts.forget()
                 with suppress(sqlite3.Error):
                     self._db.rollback()
                 raise

@@ -35,6 +35,9 @@ _CHOICES = {
     "alert_class": [alert_class.value for alert_class in AlertClass],
     "state": [state.value for state in AlertState],
 }
+#: Whoever makes an alert on one listener need not list it once more.
+_ON_LISTENER = "({is_meant} OR id IN (SELECT alert_id FROM alert_listeners WHERE {is_meant}))"
+_AT_HOST = "(listener = :address OR substr(listener, 1, length(:host)) = :host)"
 _OVERLAPS = "(source_first <= :source_last AND source_last >= :source_first{and_not_mapped})"
 
 
@@ -50,7 +53,7 @@ class AlertFilter:
     alert_class: str | None = None
     #: An address or network that overlaps the alert's source or any of its top sources.
     source: str | None = None
-    #: ``ADDR:PORT``, or an address alone for all its ports and its closed ones.
+    #: ``ADDR:PORT``, or an address alone for all its ports and its closed ones: any that the alert is on.
     listener: str | None = None
     state: str | None = None
     #: One of :data:`SORT_FIELDS`, after a ``-`` for the highest or newest first; unknowns come last.
@@ -102,8 +105,8 @@ class AlertFilter:
             ("alert_class", "class = :alert_class"),
             ("state", "state = :state"),
             ("after_id", "id > :after_id"),
-            ("listener", "listener = :listener"),
-            ("host", "(listener = :address OR substr(listener, 1, length(:host)) = :host)"),
+            ("listener", _ON_LISTENER.format(is_meant="listener = :listener")),
+            ("host", _ON_LISTENER.format(is_meant=_AT_HOST)),
             ("source_first", self._source_condition()),
         ):
             if name in parameters:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.history.filter import AlertFilter
-from synguard.history.rows import alert_from_rows, alert_to_row, source_rows
+from synguard.history.parts import PARTS, stored_parts, stored_tables
+from synguard.history.rows import alert_from_rows, alert_to_row
 from synguard.model import Alert
 
 __all__ = ["AlertFilter", "find_alerts", "get_alert"]
@@ -21,8 +21,6 @@ T = TypeVar("T")
 
 #: A writer's commit takes far less.
 BUSY_TIMEOUT_S = 2.0
-#: SQLite's default bound on parameters was 999 before 3.32.
-IDS_AT_ONCE = 500
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _REFUSED = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
@@ -59,7 +57,7 @@ def _ask(path: Path, unsaved: tuple[Alert, ...], question: Callable[[sqlite3.Con
         return question(connection)
 
     try:
-        return _read(path, ask_with_unsaved if unsaved else question)
+        return _read(path, ask_with_unsaved)
     except SynguardError:
         if not unsaved:
             raise
@@ -156,19 +154,24 @@ def _ask_memory(question: Callable[[sqlite3.Connection], T]) -> T:
 def _overlay(connection: sqlite3.Connection, unsaved: tuple[Alert, ...]) -> None:
     """Lay temporary views over the tables that show the unsaved alerts in place of the saved.
 
-    SQLite looks a name up among the temporary ones first, so the questions need not know.
+    SQLite looks a name up among the temporary ones first, so the questions need not know. A database that
+    no daemon of this release has opened yet is shown as if it had what has come since.
     """
-    rows = [alert_to_row(alert, 0) for alert in unsaved]
-    for table, id_column, news in (
-        ("alerts", "id", rows),
-        ("alert_sources", "alert_id", [row for alert in unsaved for row in source_rows(alert)]),
-    ):
-        connection.execute(f"CREATE TEMP TABLE unsaved_{table} AS SELECT * FROM main.{table} WHERE 0")  # noqa: S608
+    stored = stored_tables(connection)
+    if not unsaved:
+        for table, source in stored.items():
+            if source != f"main.{table}":
+                connection.execute(f"CREATE TEMP VIEW {table} AS SELECT * FROM {source}")  # noqa: S608
+        return
+    parts = {table: [row for alert in unsaved for row in part.rows(alert)] for table, part in PARTS.items()}
+    for table, news in {"alerts": [alert_to_row(alert, 0) for alert in unsaved], **parts}.items():
+        connection.execute(f"CREATE TEMP TABLE unsaved_{table} AS SELECT * FROM {stored[table]} WHERE 0")  # noqa: S608
         for row in news:
             marks = ", ".join(f":{column}" for column in row)
             connection.execute(f"INSERT INTO unsaved_{table} ({', '.join(row)}) VALUES ({marks})", row)  # noqa: S608
+        id_column = "id" if table == "alerts" else "alert_id"
         connection.execute(
-            f"CREATE TEMP VIEW {table} AS SELECT * FROM main.{table}"  # noqa: S608
+            f"CREATE TEMP VIEW {table} AS SELECT * FROM {stored[table]}"  # noqa: S608
             f" WHERE {id_column} NOT IN (SELECT id FROM unsaved_alerts)"
             f" UNION ALL SELECT * FROM unsaved_{table}"
         )
@@ -176,16 +179,5 @@ def _overlay(connection: sqlite3.Connection, unsaved: tuple[Alert, ...]) -> None
 
 def _alerts(connection: sqlite3.Connection, sql: str, parameters: Any) -> list[Alert]:
     rows = connection.execute(sql, parameters).fetchall()
-    sources: dict[int, list[sqlite3.Row]] = {}
-    for start in range(0, len(rows), IDS_AT_ONCE):
-        sources.update(_sources(connection, [row["id"] for row in rows[start : start + IDS_AT_ONCE]]))
-    return [alert_from_rows(row, sources.get(row["id"], [])) for row in rows]
-
-
-def _sources(connection: sqlite3.Connection, ids: list[int]) -> dict[int, list[sqlite3.Row]]:
-    marks = ", ".join("?" * len(ids))
-    found = connection.execute(
-        f"SELECT * FROM alert_sources WHERE alert_id IN ({marks}) ORDER BY alert_id, rank",  # noqa: S608
-        ids,
-    )
-    return {alert_id: [*group] for alert_id, group in groupby(found, key=lambda row: int(row["alert_id"]))}
+    parts = stored_parts(connection, [row["id"] for row in rows])
+    return [alert_from_rows(row, parts[row["id"]]) for row in rows]

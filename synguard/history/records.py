@@ -13,6 +13,7 @@ from synguard.model import (
     AlertClass,
     AlertKind,
     AlertState,
+    Change,
     ClosedBecause,
     Evidence,
     Measurement,
@@ -49,16 +50,19 @@ def alert_to_json(alert: Alert) -> dict[str, Any]:
         "started_at": time_to_json(alert.started_at_s),
         "ended_at": time_to_json(alert.ended_at_s),
         "listener": _text(alert.listener),
+        "listeners": [str(listener) for listener in alert.listeners],
         "source": None if alert.source is None else source_text(alert.source),
         **{name: getattr(alert, name) for name in _SAME},
         "evidence": [{"name": e.name, "value": e.value, "weight": e.weight} for e in alert.evidence],
         "action": response_to_json(alert.response),
         "decision": alert.decision,
+        "silenced": alert.silenced,
         "measurements": [measurement_to_json(m) for m in alert.measurements],
         "top_sources": [
             {"source": source_text(t.source), "attempts": t.attempts, "completed": t.completed}
             for t in alert.top_sources
         ],
+        "timeline": [change_to_json(change) for change in alert.timeline],
     }
 
 
@@ -75,18 +79,37 @@ def alert_from_json(data: Mapping[str, Any]) -> Alert:
             started_at_s=time_from_json(data["started_at"]),
             ended_at_s=None if data["ended_at"] is None else time_from_json(data["ended_at"]),
             listener=None if data["listener"] is None else Listener.parse(data["listener"]),
+            listeners=tuple(map(Listener.parse, data["listeners"])),
             source=None if data["source"] is None else ip_network(data["source"]),
             **{name: data[name] for name in _SAME},
             evidence=tuple(Evidence(**e) for e in data["evidence"]),
             response=response_from_json(data["action"]),
             decision=data["decision"],
+            silenced=bool(data["silenced"]),
             measurements=tuple(Measurement(**m) for m in data["measurements"]),
             top_sources=tuple(
                 TopSource(ip_network(t["source"]), t["attempts"], t["completed"]) for t in data["top_sources"]
             ),
+            timeline=tuple(map(change_from_json, data["timeline"])),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not an alert: {error!r}") from error
+
+
+def change_to_json(change: Change) -> dict[str, Any]:
+    """Return an entry of a timeline as plain data: ``{at, what, before, after, because}``."""
+    return {
+        "at": time_to_json(change.at_s),
+        "what": change.what,
+        "before": change.before,
+        "after": change.after,
+        "because": change.because,
+    }
+
+
+def change_from_json(data: Mapping[str, Any]) -> Change:
+    """Return what :func:`change_to_json` wrote. Raises KeyError or ValueError if it is none."""
+    return Change(time_from_json(data["at"]), data["what"], data["before"], data["after"], data["because"])
 
 
 def measurement_to_json(measurement: Measurement) -> dict[str, Any]:

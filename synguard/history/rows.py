@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address, ip_network
 from typing import Any, Protocol
 
@@ -15,14 +15,13 @@ from synguard.model import (
     AlertClass,
     AlertKind,
     AlertState,
+    Change,
     ClosedBecause,
     Evidence,
     Measurement,
     Severity,
     TopSource,
 )
-
-MAX_TOP_SOURCES = 50
 
 #: RFC 4291 section 2.5.5.2: IPv4 as ``::ffff:a.b.c.d``.
 _MAPPED = int(IPv6Address("::ffff:0:0"))
@@ -87,30 +86,27 @@ def alert_to_row(alert: Alert, updated_at_ms: int) -> dict[str, Any]:
         ),
         "measurements": json.dumps([measurement_to_json(m) for m in alert.measurements]),
         "response": None if response is None else json.dumps(response),
+        "silenced": int(alert.silenced),
     }
 
 
-def source_rows(alert: Alert) -> list[dict[str, Any]]:
-    """Return the rows of ``alert_sources`` for an alert: its first 50 top sources."""
-    rows = []
-    for rank, top in enumerate(alert.top_sources[:MAX_TOP_SOURCES]):
-        first, last = address_range(top.source)
-        rows.append(
-            {
-                "alert_id": alert.id,
-                "rank": rank,
-                "source": source_text(top.source),
-                "source_first": first,
-                "source_last": last,
-                "attempts": top.attempts,
-                "completed": top.completed,
-            }
-        )
-    return rows
+def source_to_row(top: TopSource) -> tuple[str, bytes, bytes, int, int]:
+    """Return what a row of ``alert_sources`` says of a source: its name, its range, its counts."""
+    return source_text(top.source), *address_range(top.source), top.attempts, top.completed
 
 
-def alert_from_rows(row: Row, sources: Iterable[Row] = ()) -> Alert:
-    """Return the alert of a row of ``alerts`` and its rows of ``alert_sources``, in rank order."""
+def listener_to_row(listener: Listener) -> tuple[str]:
+    """Return what a row of ``alert_listeners`` says of a listener."""
+    return (str(listener),)
+
+
+def change_to_row(change: Change) -> tuple[int, str, str | None, str | None, str]:
+    """Return what a row of ``alert_timeline`` says of a change: when, what, before, after, because."""
+    return to_ms(change.at_s), change.what, change.before, change.after, change.because
+
+
+def alert_from_rows(row: Row, parts: Mapping[str, Iterable[Row]]) -> Alert:
+    """Return the alert of a row of ``alerts`` and its rows of the tables beside it, each in order."""
     return Alert(
         id=row["id"],
         kind=AlertKind(row["kind"]),
@@ -126,7 +122,16 @@ def alert_from_rows(row: Row, sources: Iterable[Row] = ()) -> Alert:
         evidence=tuple(Evidence(**item) for item in json.loads(row["evidence"])),
         measurements=tuple(Measurement(**item) for item in json.loads(row["measurements"])),
         response=None if row["response"] is None else response_from_json(json.loads(row["response"])),
-        top_sources=tuple(TopSource(ip_network(s["source"]), s["attempts"], s["completed"]) for s in sources),
+        top_sources=tuple(
+            TopSource(ip_network(one["source"]), one["attempts"], one["completed"])
+            for one in parts["alert_sources"]
+        ),
+        listeners=tuple(Listener.parse(one["listener"]) for one in parts["alert_listeners"]),
+        timeline=tuple(
+            Change(one["at_ms"] / 1000, one["what"], one["before"], one["after"], one["because"])
+            for one in parts["alert_timeline"]
+        ),
+        silenced=bool(row["silenced"]),
     )
 
 

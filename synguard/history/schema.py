@@ -86,3 +86,70 @@ def create_blocks(db: Database) -> None:
         ) STRICT
         """
     )
+
+
+@migrations()
+def create_alert_listeners(db: Database) -> None:
+    """Make all the listeners that an alert is on; one from before was on the one that ``alerts`` names."""
+    db.execute(
+        """
+        CREATE TABLE alert_listeners (
+            alert_id INTEGER NOT NULL REFERENCES alerts (id) ON DELETE CASCADE,
+            rank INTEGER NOT NULL,
+            listener TEXT NOT NULL,
+            PRIMARY KEY (alert_id, rank)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("INSERT INTO alert_listeners SELECT id, 0, listener FROM alerts WHERE listener IS NOT NULL")
+    db.execute("CREATE INDEX alert_listeners_by_listener ON alert_listeners (listener)")
+
+
+@migrations()
+def create_alert_timeline(db: Database) -> None:
+    """Make what has changed in an alert since it opened, and whether it is silenced."""
+    db.execute(
+        """
+        CREATE TABLE alert_timeline (
+            alert_id INTEGER NOT NULL REFERENCES alerts (id) ON DELETE CASCADE,
+            position INTEGER NOT NULL,
+            at_ms INTEGER NOT NULL,
+            what TEXT NOT NULL,
+            before TEXT,
+            after TEXT,
+            because TEXT NOT NULL,
+            PRIMARY KEY (alert_id, position)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("ALTER TABLE alerts ADD COLUMN silenced INTEGER NOT NULL DEFAULT 0")
+
+
+@migrations()
+def create_baselines(db: Database) -> None:
+    """Make what is usual at each listener, as the detector's own JSON."""
+    db.execute(
+        """
+        CREATE TABLE baselines (
+            listener TEXT PRIMARY KEY NOT NULL,
+            state TEXT NOT NULL,
+            updated_at_ms INTEGER NOT NULL
+        ) STRICT
+        """
+    )
+
+
+@migrations()
+def create_silences(db: Database) -> None:
+    """Make the silences that people asked for; a target is a listener, an address or a prefix."""
+    db.execute(
+        """
+        CREATE TABLE silences (
+            target TEXT PRIMARY KEY NOT NULL,
+            until_ms INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            asked_by TEXT NOT NULL,
+            created_at_ms INTEGER NOT NULL
+        ) STRICT
+        """
+    )

@@ -17,6 +17,7 @@ from synguard.model import (
     AlertClass,
     AlertKind,
     AlertState,
+    Change,
     ClosedBecause,
     Evidence,
     Measurement,
@@ -79,6 +80,12 @@ def full_alert(make_alert: MakeAlert) -> Alert:
             "drop", RespondMode.ENFORCE, "198.51.100.7", "proven by its timestamps", STARTED_AT_S + 600
         ),
         decision="Dropped, because its timestamps continue a completed handshake's.",
+        listeners=(Listener.parse("203.0.113.5:443"), Listener.parse("[2001:db8::5]:25")),
+        timeline=(
+            Change(STARTED_AT_S + 1.5, "class", "distributed", "single-source", "one source makes most"),
+            Change(STARTED_AT_S + 2, "response", None, "drop 198.51.100.7"),
+        ),
+        silenced=True,
     )
 
 

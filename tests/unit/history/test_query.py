@@ -46,6 +46,7 @@ def history(tmp_path: Path, full_alert: Alert, make_alert: MakeAlert) -> Path:
             severity=Severity.CRITICAL,
             source=None,
             listener=Listener.parse("[2001:db8::5]:443"),
+            listeners=(Listener.parse("[2001:db8::5]:443"), Listener.parse("203.0.113.9:25")),
             top_sources=(TopSource(ip_network("192.0.2.9"), 4, 0), TopSource(ip_network("10.0.0.0/8"), 3, 0)),
             attempts=90_000,
             started_at_s=STARTED_AT_S + 10,
@@ -95,8 +96,11 @@ def test_an_alert_comes_back_whole(history: Path, full_alert: Alert) -> None:
         ({"listener": "203.0.113.5:443"}, [23, 1]),
         ({"listener": "203.0.113.5"}, [4, 23, 1]),
         ({"listener": "[2001:db8::5]:443"}, [3]),
-        ({"listener": "2001:DB8::5"}, [3]),
         ({"listener": "203.0.113.5:80"}, []),
+        ({"listener": "203.0.113.9:25"}, [3]),
+        ({"listener": "203.0.113.9"}, [3]),
+        ({"listener": "2001:db8::5"}, [3, 23]),
+        ({"listener": "[2001:db8::5]:25"}, [23]),
     ],
 )
 def test_filters(history: Path, restrictions: dict[str, object], expected: list[int]) -> None:

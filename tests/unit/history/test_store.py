@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from synguard.block import Block
+from synguard.endpoint import Listener
 from synguard.history.query import AlertFilter, find_alerts, get_alert
 from synguard.history.store import HistoryStore
-from synguard.model import AlertState, ClosedBecause, TopSource
+from synguard.model import AlertState, Change, ClosedBecause, TopSource
 from tests.unit.history.helpers import STARTED_AT_S, Events, MakeAlert, OpenStore, Until, names
 
 
@@ -184,13 +185,16 @@ def test_old_closed_alerts_are_deleted(
                 started_at_s=now_s - 10 * day_s,
                 ended_at_s=ended_at_s,
                 top_sources=(TopSource(ip_network("198.51.100.7"), 1, 0),),
+                listeners=(Listener.parse("203.0.113.5:443"),),
+                timeline=(Change(now_s, "impact", "none", "cookies"),),
             )
         )
     store.close(5.0)
     open_store(retention_days=2)
     until(lambda: {alert.id for alert in find_alerts(database)} == {2, 3})
     rows = sqlite3.connect(database)
-    assert rows.execute("SELECT alert_id FROM alert_sources").fetchall() == [(2,), (3,)]
+    for table in ("alert_sources", "alert_listeners", "alert_timeline"):
+        assert rows.execute(f"SELECT alert_id FROM {table}").fetchall() == [(2,), (3,)]  # noqa: S608
     rows.close()
 
 
