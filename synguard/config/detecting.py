@@ -142,7 +142,7 @@ def _wrong_listeners(detect: DetectSettings) -> Iterator[tuple[str, str]]:
         for name in tables:
             values |= {key: value for key, value in detect.listeners[name].items() if key in usual}
         floor, cold, cap = (values[name] for name in _ALLOWANCES)
-        if values != usual and not floor <= cold <= cap:
+        if not floor <= cold <= cap:
             text = (
                 f"here allowance_floor_ms is {floor:g}, allowance_cold_ms {cold:g} and "
                 f"allowance_cap_ms {cap:g}; none may be above the next"

@@ -15,7 +15,7 @@ from synguard.errors import UsageError
 #: Read when no file is named and it exists.
 DEFAULT_PATH = Path("/etc/synguard/synguard.toml")
 
-_TABLE = re.compile(r"\s*\[(.+?)\]\s*(?:#.*)?$")
+_TABLE = re.compile(r"\s*\[{1,2}(.+?)\]{1,2}\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_.\s-])+?)\s*=""")
 
 
