@@ -33,6 +33,8 @@ HANDSHAKE_COUNTERS = (
     "refused",
     "dropped_by_us",
 )
+#: Scanners' segments by kind, in all and of each source.
+PROBE_COUNTERS = ("fin_probes", "null_probes", "xmas_probes")
 #: Packets that the parser gave up on, by reason.
 UNPARSED_REASONS = (
     "truncated_link",
@@ -59,9 +61,7 @@ FAILED_UPDATES = ("entries_insert_failed", "listeners_full", "closed_buckets_ful
 TOTAL_COUNTERS = (
     *HANDSHAKE_COUNTERS,
     "synack_retransmits",
-    "fin_probes",
-    "null_probes",
-    "xmas_probes",
+    *PROBE_COUNTERS,
     "nonsense_flags",
     "ack_segments",
     "egress_tcp",
@@ -81,21 +81,25 @@ SETTINGS = struct.Struct(f"=QQQ8s8s8s4sIII{BLOCK_LENGTHS_MAX}I")
 TOTALS = struct.Struct(f"={len(TOTAL_COUNTERS)}Q")
 
 #: Sizes in bytes, and offsets of the fields that are read one by one.
-SOURCE_BYTES = 624
+SOURCE_BYTES = 648
 SOURCE_LAST_NS = 72
 SOURCE_MEMBERS = 80
 SOURCE_COHORT_WORDS = 112
-LISTENER_BYTES = 4824
+SOURCE_PROBES = 624
+LISTENER_BYTES = 4848
 LISTENER_LAST_NS = 64
 LISTENER_BARE_ATTEMPTS = 72
-LISTENER_HANDSHAKE_TIME = 80
-LISTENER_SYN_TTL = 208
-LISTENER_COMPLETED_TTL = 464
-LISTENER_SKETCH_EPOCH = 720
-LISTENER_SKETCH = 728
-LISTENER_COHORT_RECORDS = 1752
+LISTENER_BOGON_ATTEMPTS = 80
+LISTENER_PATTERNED_ATTEMPTS = 88
+LISTENER_HANDSHAKE_TIME = 104
+LISTENER_SYN_TTL = 232
+LISTENER_COMPLETED_TTL = 488
+LISTENER_SKETCH_EPOCH = 744
+LISTENER_SKETCH = 752
+LISTENER_COHORT_RECORDS = 1776
 
 _COUNTS = struct.Struct(f"={len(HANDSHAKE_COUNTERS)}Q")
+_PROBES = struct.Struct(f"={len(PROBE_COUNTERS)}Q")
 _SLICE_COUNT_BITS = 20
 _SLICE_COUNT_MASK = (1 << _SLICE_COUNT_BITS) - 1
 _SLICE_EPOCH_MASK = (1 << 24) - 1
@@ -181,7 +185,8 @@ def decode_source(raw: bytes, source: Network, now_ns: int) -> SourceReading:
     """Return a source's reading, with the cohorts that are still in its ring at ``now_ns``."""
     _require("source", raw, SOURCE_BYTES)
     counts, cohorts = _source_counts(raw, now_ns)
-    return SourceReading(source, counts, cohorts, targets_estimated=_members(raw))
+    probes = zip(PROBE_COUNTERS, _PROBES.unpack_from(raw, SOURCE_PROBES), strict=True)
+    return SourceReading(source, counts, cohorts, targets_estimated=_members(raw), **dict(probes))
 
 
 def decode_prefix(raw: bytes, prefix: Network, now_ns: int) -> SourceReading:
@@ -200,7 +205,7 @@ def _source_counts(raw: bytes, now_ns: int) -> tuple[HandshakeCounts, tuple[Coho
     """Read counts and cohorts; what the record calls attempts lacks those of the slices in its ring."""
     now_epoch = now_ns >> SOURCE_COHORT_SHIFT
     attempts_in_all, *others = _COUNTS.unpack_from(raw)
-    words = memoryview(raw)[SOURCE_COHORT_WORDS:SOURCE_BYTES].cast("Q").tolist()
+    words = memoryview(raw)[SOURCE_COHORT_WORDS:SOURCE_PROBES].cast("Q").tolist()
     youngest = now_epoch % SOURCE_COHORTS + 1
     cohorts = []
     for epoch, word in enumerate(words[youngest:] + words[:youngest], now_epoch - SOURCE_COHORTS + 1):
@@ -214,7 +219,7 @@ def _source_counts(raw: bytes, now_ns: int) -> tuple[HandshakeCounts, tuple[Coho
 
 
 def source_last_ns(raw: bytes) -> int:
-    """Return when the source's last attempt came, by the monotonic clock."""
+    """Return when the source's last attempt or probe came, by the monotonic clock."""
     _require("source", raw, SOURCE_BYTES)
     return int(struct.unpack_from("=Q", raw, SOURCE_LAST_NS)[0])
 
@@ -249,6 +254,8 @@ def decode_listener(raw: memoryview, listener: Listener, now_ns: int) -> Listene
         sample.once_share,
         tuple(words[LISTENER_SYN_TTL // 8 : LISTENER_COMPLETED_TTL // 8]),
         tuple(words[LISTENER_COMPLETED_TTL // 8 :]),
+        words[LISTENER_BOGON_ATTEMPTS // 8],
+        words[LISTENER_PATTERNED_ATTEMPTS // 8],
     )
 
 

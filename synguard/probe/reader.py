@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from heapq import nlargest
 
@@ -12,11 +12,13 @@ from synguard.probe.probe import Probe
 from synguard.probe.syscall import BpfMap
 
 _ONLY_KEY = bytes(4)
-#: A listener or source whose last attempt is older has nothing left in its ring.
+#: A listener or source whose last attempt (or probe) is older has nothing left in its ring.
 _RING_NS = layout.LISTENER_COHORTS << layout.LISTENER_COHORT_SHIFT
 #: After how long without any attempt a listener may make room for a new one.
 _LISTENER_IDLE_NS = 900 * 10**9
 _CANDIDATES_A_READ = 256
+#: One of so many places among the watched is for those who send probes, whatever others do.
+_PROBERS_SHARE = 4
 #: So many completions that are only inferred make a listener more than a random port.
 _PROVEN_COMPLETIONS = 4
 #: So often must a flow go on to be taken for one: a visit with a single request does so once.
@@ -45,7 +47,7 @@ class ProbeReader:
         self._prefixes = _Watched(probe, "prefixes", "prefix_candidates", watched_max)
         self._activity: tuple[int, ...] = ()
         self._active_until_ns = 0
-        #: Whether any handshake moved within the last ring.
+        #: Whether any handshake moved within the last ring, or any probe came.
         self.active = False
         self._last_read_ns: int | None = None
         self.losses = ReaderLosses()
@@ -93,8 +95,8 @@ class ProbeReader:
         )
 
     def _is_active(self, totals: dict[str, int], now_ns: int) -> bool:
-        """Tell whether any handshake moved within the last ring; reading the tables pays only then."""
-        activity = tuple(totals[name] for name in layout.HANDSHAKE_COUNTERS)
+        """Tell whether any handshake moved or probe came within the last ring; reading pays only then."""
+        activity = tuple(totals[name] for name in (*layout.HANDSHAKE_COUNTERS, *layout.PROBE_COUNTERS))
         if activity != self._activity:
             self._activity = activity
             self._active_until_ns = now_ns + _RING_NS + 10**9
@@ -160,8 +162,7 @@ class _Watched:
                 readings[key] = self._decode(raw, key, now_ns)
         if len(readings) > self._watched_max:
             losses.sources_unwatched += len(readings) - self._watched_max
-            busiest = nlargest(self._watched_max, readings, key=lambda key: _unfinished(readings[key]))
-            readings = {key: readings[key] for key in busiest}
+            readings = _busiest(readings, self._watched_max)
         self._watched = set(readings)
         return tuple(readings.values())
 
@@ -173,6 +174,22 @@ class _Watched:
             if key is None:
                 return
             yield key
+
+
+def _busiest(readings: Mapping[bytes, SourceReading], places: int) -> dict[bytes, SourceReading]:
+    """Return as many as there are places: those with most unfinished attempts, and for a quarter probers.
+
+    So neither can drive the other out. Places that probers do not need go to the others.
+    """
+    probers = [key for key, reading in readings.items() if _probes(reading)]
+    kept = nlargest(places // _PROBERS_SHARE, probers, key=lambda key: _probes(readings[key]))
+    others = readings.keys() - set(kept)
+    kept += nlargest(places - len(kept), sorted(others), key=lambda key: _unfinished(readings[key]))
+    return {key: readings[key] for key in sorted(kept)}
+
+
+def _probes(reading: SourceReading) -> int:
+    return reading.fin_probes + reading.null_probes + reading.xmas_probes
 
 
 def _unfinished(reading: SourceReading) -> int:

@@ -98,18 +98,35 @@ def test_any_source_decodes(source: tuple[bytes, int]) -> None:
     assert min(astuple(reading.counts)) >= 0
     assert reading.counts.attempts >= sum(cohort.attempts for cohort in reading.cohorts)
     assert 0 <= reading.targets_estimated < 400
+    assert min(reading.fin_probes, reading.null_probes, reading.xmas_probes) >= 0
     assert layout.source_last_ns(raw) >= 0
 
 
 @given(sources())
 def test_any_prefix_decodes(record: tuple[bytes, int]) -> None:
-    """A prefix is read as a source is, and what stood for targets stands for its sources."""
+    """A prefix is read as a source is, but without probes, and its sources stand where targets do."""
     raw, now_ns = record
     prefix = layout.decode_prefix(raw, PREFIX, now_ns)
     source = layout.decode_source(raw, SOURCE, now_ns)
     assert prefix == replace(
-        source, source=PREFIX, targets_estimated=0, sources_estimated=source.targets_estimated
+        source,
+        source=PREFIX,
+        targets_estimated=0,
+        sources_estimated=source.targets_estimated,
+        fin_probes=0,
+        null_probes=0,
+        xmas_probes=0,
     )
+
+
+@given(st.integers(0, len(layout.PROBE_COUNTERS) - 1), WORD)
+def test_each_kind_of_probe_of_a_source_is_read_from_its_place(kind: int, value: int) -> None:
+    """One word set is found in that kind's figure and in nothing else."""
+    raw = bytearray(layout.SOURCE_BYTES)
+    struct.pack_into("=Q", raw, layout.SOURCE_PROBES + 8 * kind, value)
+    nothing = layout.decode_source(bytes(layout.SOURCE_BYTES), SOURCE, 0)
+    reading = layout.decode_source(bytes(raw), SOURCE, 0)
+    assert reading == replace(nothing, **{layout.PROBE_COUNTERS[kind]: value})
 
 
 @given(listeners())
@@ -119,7 +136,7 @@ def test_any_listener_decodes(copies: tuple[bytes, int]) -> None:
     reading = layout.decode_listener(raw, LISTENER, now_ns)
     check_cohorts(reading.cohorts, now_ns, 1 << layout.LISTENER_COHORT_SHIFT, layout.LISTENER_COHORTS)
     assert min(astuple(reading.counts)) >= 0
-    assert reading.bare_attempts >= 0
+    assert min(reading.bare_attempts, reading.bogon_attempts, reading.patterned_attempts) >= 0
     assert reading.sources_estimated is not None
     assert reading.sources_estimated >= 0
     assert reading.sources_once_share is None or 0 <= reading.sources_once_share <= 1
@@ -141,11 +158,14 @@ def test_each_count_of_a_listener_is_read_from_its_place(word: int, values: list
         *astuple(reading.counts),
         0,  # when the last attempt came
         reading.bare_attempts,
+        reading.bogon_attempts,
+        reading.patterned_attempts,
+        0,  # the ISN and port that came last
         *reading.handshake_ms_histogram,
         *reading.syn_ttl_histogram,
         *reading.completed_ttl_histogram,
     ]
-    last = word == layout.LISTENER_LAST_NS // 8
+    last = word in (layout.LISTENER_LAST_NS // 8, layout.LISTENER_HANDSHAKE_TIME // 8 - 1)
     assert figures == [sum(values) * (index == word and not last) for index in range(len(figures))]
 
 

@@ -86,6 +86,14 @@ struct totals {
 	TOTAL_COUNTERS(DECLARE_COUNTER)
 };
 
+/* Segments that belong to no connection, which scanners send. */
+enum probe_kind {
+	PROBE_FIN,
+	PROBE_NULL,
+	PROBE_XMAS,
+	PROBE_KINDS,
+};
+
 /* A source, or a prefix of sources. Shared by all CPUs, so each field is one 64-bit word: bcc's LLVM has no
  * narrower atomics. A slice is one word that can be compared and exchanged:
  * epoch (24 bits) | attempts (20) | completed (20), the epoch being time >> SOURCE_COHORT_SHIFT.
@@ -99,6 +107,7 @@ struct source {
 	u64 named; /* the slice in which the daemon was told of it (32 bits) | unfinished attempts then (32) */
 	u64 youngest; /* slice: how many of its attempts the prefix has heard of (32 bits) | its epoch (32) */
 	u64 cohorts[SOURCE_COHORTS];
+	u64 probes[PROBE_KINDS]; /* of a prefix none are counted */
 };
 
 struct cohort {
@@ -112,6 +121,10 @@ struct listener {
 	struct handshake_counts counts;
 	u64 last_ns;
 	u64 bare_attempts;
+	u64 bogon_attempts;
+	u64 patterned_attempts;
+	u32 last_isn;
+	u32 last_port; /* network order */
 	u64 handshake_time[HANDSHAKE_TIME_BINS];
 	u64 syn_ttl[TTL_BINS];
 	u64 completed_ttl[TTL_BINS];

@@ -14,6 +14,7 @@
 #include "handshakes.h"
 #include "admission.h"
 #include "sources.h"
+#include "probing.h"
 #include "listeners.h"
 #include "blocks.h"
 #include "flows.h"
@@ -43,18 +44,6 @@ static __always_inline void count_unparsed(struct totals *totals, int result)
 	}
 }
 
-static __always_inline void count_probe(struct totals *totals, u8 flags)
-{
-	if (!flags)
-		totals->null_probes++;
-	else if (flags == (TCP_FIN | TCP_PSH | TCP_URG))
-		totals->xmas_probes++;
-	else if (flags == TCP_FIN)
-		totals->fin_probes++;
-	else
-		totals->nonsense_flags++;
-}
-
 static __always_inline int ingress(struct context *context, struct packet *packet, int may_drop)
 {
 	u8 flags = packet->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_ACK | TCP_URG);
@@ -71,7 +60,7 @@ static __always_inline int ingress(struct context *context, struct packet *packe
 	} else if (kind == TCP_RST || kind == (TCP_RST | TCP_ACK)) {
 		count_peer_reset(context, packet);
 	} else if (kind != (TCP_SYN | TCP_ACK)) {
-		count_probe(context->totals, flags);
+		count_probe(context, packet, flags);
 	}
 	return XDP_PASS;
 }

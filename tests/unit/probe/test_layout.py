@@ -26,10 +26,13 @@ int main(void)
 {
     puts("[handshake counters]"); HANDSHAKE_COUNTERS(NAME)
     puts("[total counters]"); TOTAL_COUNTERS(NAME)
+    puts("[probe kinds]"); printf("%d fin\\n%d null\\n%d xmas\\n", PROBE_FIN, PROBE_NULL, PROBE_XMAS);
     puts("[numbers]");
     SIZE(address) SIZE(listener_key) SIZE(block_key) SIZE(block) SIZE(totals) SIZE(settings)
     SIZE(source) AT(source, last_ns) AT(source, members) AT(source, cohorts)
-    SIZE(listener) AT(listener, last_ns) AT(listener, bare_attempts) AT(listener, handshake_time)
+    AT(source, probes)
+    SIZE(listener) AT(listener, last_ns) AT(listener, bare_attempts) AT(listener, bogon_attempts)
+    AT(listener, patterned_attempts) AT(listener, handshake_time)
     AT(listener, syn_ttl) AT(listener, completed_ttl) AT(listener, sketch_epoch)
     AT(listener, sketch) AT(listener, cohorts)
     SIZE(interfaces) SIZE(flow) SIZE(flows) AT(flows, shown)
@@ -61,6 +64,8 @@ def test_counters_have_the_same_names_in_the_same_order(witness: dict[str, list[
     """A counter never shows up under another one's name."""
     assert tuple(witness["handshake counters"]) == layout.HANDSHAKE_COUNTERS
     assert tuple(witness["total counters"]) == layout.TOTAL_COUNTERS
+    probes = [f"{kind} {name.removesuffix('_probes')}" for kind, name in enumerate(layout.PROBE_COUNTERS)]
+    assert witness["probe kinds"] == probes
 
 
 def test_sizes_and_offsets_agree(witness: dict[str, list[str]]) -> None:
@@ -76,9 +81,12 @@ def test_sizes_and_offsets_agree(witness: dict[str, list[str]]) -> None:
         "source.last_ns": layout.SOURCE_LAST_NS,
         "source.members": layout.SOURCE_MEMBERS,
         "source.cohorts": layout.SOURCE_COHORT_WORDS,
+        "source.probes": layout.SOURCE_PROBES,
         "listener": layout.LISTENER_BYTES,
         "listener.last_ns": layout.LISTENER_LAST_NS,
         "listener.bare_attempts": layout.LISTENER_BARE_ATTEMPTS,
+        "listener.bogon_attempts": layout.LISTENER_BOGON_ATTEMPTS,
+        "listener.patterned_attempts": layout.LISTENER_PATTERNED_ATTEMPTS,
         "listener.handshake_time": layout.LISTENER_HANDSHAKE_TIME,
         "listener.syn_ttl": layout.LISTENER_SYN_TTL,
         "listener.completed_ttl": layout.LISTENER_COMPLETED_TTL,
