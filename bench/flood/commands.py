@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Literal
 
-from bench.flood.plan import ANY_IPV4, FloodPlan, Shape
+from bench.flood.plan import ANY_IPV4, DEFAULT_TTL, FloodPlan, Shape
 from bench.net.links import Endpoint
 from synguard.errors import UsageError
 
@@ -54,9 +54,10 @@ def command_of(
     ``folder`` is for files that the tool reads. Raises UsageError for what the tool cannot do.
     """
     plan.check()
-    if plan.pattern != "steady" or plan.copies > 1 or plan.acks_per_syn or plan.vlans:
+    plain = not (plan.acks_per_syn or plan.vlans or plan.payload_bytes) and set(plan.ttls) == {DEFAULT_TTL}
+    if plan.pattern != "steady" or plan.copies > 1 or not plain:
         raise UsageError(
-            f"{tool} sends steadily and each SYN once, with no ACKs and no tags: use the generator"
+            f"{tool} sends steadily and each SYN once, with no ACKs, tags, data or hops: use the generator"
         )
     if tool == "hping3":
         return _hping3(plan, attacker)

@@ -19,11 +19,11 @@
 #define FAMILY_IPV4 4
 #define SHAPE_LINUX 1
 #define SHAPE_HPING3 2
-#define HOPS 64
 #define DO_NOT_FRAGMENT 0x4000
 #define FLOW_LABEL_MASK 0xfffff
 #define MAX_SOURCES 4096
 #define MAX_VLANS 2
+#define MAX_PAYLOAD_WORDS 64
 #define VLAN_BYTES 4
 /* Linux: MSS, SACK permitted, timestamps, window scale, 20 bytes in all; timestamps alone in an ACK. */
 #define SYN_OPTION_WORDS 5
@@ -58,7 +58,12 @@ struct flood_plan {
 	__u8 random_ports;
 	__u8 destination_mac[6];
 	__u8 source_mac[6];
-	__u8 unused[7];
+	/* Hops left: so many, and up to as many more as below `hop_count`, the same for all of a source's. */
+	__u8 hops;
+	/* Data in the SYN, all zero; a multiple of 4. */
+	__u16 payload_bytes;
+	__u8 hop_count;
+	__u8 unused[3];
 };
 
 /* What has been done, and what to do in the next call; one process sends, on one CPU. */
@@ -84,6 +89,7 @@ struct flood_state {
 _Static_assert(sizeof(struct flood_plan) == PLAN_BYTES, "layout.py's is another");
 _Static_assert(__builtin_offsetof(struct flood_plan, seed) == PLAN_SEED_OFFSET, "layout.py");
 _Static_assert(__builtin_offsetof(struct flood_plan, destination_mac) == PLAN_MAC_OFFSET, "layout.py");
+_Static_assert(__builtin_offsetof(struct flood_plan, payload_bytes) == PLAN_PAYLOAD_OFFSET, "layout.py");
 _Static_assert(sizeof(struct flood_state) == STATE_BYTES, "layout.py's is another");
 _Static_assert(__builtin_offsetof(struct flood_state, idle_ns) == STATE_IDLE_OFFSET, "layout.py");
 
@@ -105,6 +111,7 @@ struct frame_kind {
 	__u32 position;
 	__u32 is_ack;
 	__u32 tcp_bytes;
+	__u32 payload_bytes;
 	__u16 source_port;
 };
 
@@ -208,6 +215,29 @@ static __always_inline int write_ack_options(header_word *options, void *end, __
 	return 0;
 }
 
+/* Zeros add nothing to a checksum, but what a recycled frame held would. */
+static __always_inline int clear_payload(header_word *payload, void *end, const struct frame_kind *kind)
+{
+	for (int i = 0; i < MAX_PAYLOAD_WORDS; i++) {
+		if (i * 4 >= kind->payload_bytes)
+			return 0;
+		if ((void *)(payload + i + 1) > end)
+			return -1;
+		payload[i] = 0;
+	}
+	return 0;
+}
+
+/* The hops that a source's packets have left: however far it is, it stays there. */
+static __always_inline __u8 hops_left(const struct flood_plan *plan, const struct flood_address *source)
+{
+	__u64 folded = source->word[0] ^ source->word[1] ^ source->word[2] ^ source->word[3];
+
+	if (plan->hop_count < 2)
+		return plan->hops;
+	return plan->hops + (mix(folded) & 0xffff) % plan->hop_count;
+}
+
 /* Write sequence numbers and flags over a header that is zero there. */
 static __always_inline void write_numbers(struct tcphdr *tcp, const struct flood_plan *plan,
 					  const struct frame_kind *kind)
@@ -253,7 +283,7 @@ static __always_inline int write_tcp(struct tcphdr *tcp, void *end, const struct
 		sum += sum_words(options, SYN_OPTION_WORDS);
 	}
 	tcp->check = fold(sum + sum_words(words, 5));
-	return 0;
+	return clear_payload(words + kind->tcp_bytes / 4, end, kind);
 }
 
 static __always_inline int write_ipv4(void *start, void *end, const struct flood_plan *plan,
@@ -268,16 +298,17 @@ static __always_inline int write_ipv4(void *start, void *end, const struct flood
 	ip->version = 4;
 	ip->ihl = 5;
 	ip->tos = 0;
-	ip->tot_len = swap16(sizeof(*ip) + kind->tcp_bytes);
+	ip->tot_len = swap16(sizeof(*ip) + kind->tcp_bytes + kind->payload_bytes);
 	ip->id = draw(kind->group_seed, 6) + (kind->is_ack ? kind->position : 0);
 	ip->frag_off = fragment;
-	ip->ttl = HOPS;
+	ip->ttl = hops_left(plan, source);
 	ip->protocol = IPPROTO_TCP;
 	ip->check = 0;
 	ip->saddr = source->word[0];
 	ip->daddr = plan->destination[0];
 	ip->check = fold(sum_words((header_word *)ip, 5));
-	pseudo_sum = (__u64)ip->saddr + ip->daddr + swap16(IPPROTO_TCP) + swap16(kind->tcp_bytes);
+	pseudo_sum = (__u64)ip->saddr + ip->daddr + swap16(IPPROTO_TCP);
+	pseudo_sum += swap16(kind->tcp_bytes + kind->payload_bytes);
 	return write_tcp((void *)(ip + 1), end, plan, kind, pseudo_sum);
 }
 
@@ -291,16 +322,17 @@ static __always_inline int write_ipv6(void *start, void *end, const struct flood
 	if ((void *)(ip + 1) > end)
 		return -1;
 	words[0] = __builtin_bswap32(0x60000000 | label);
-	ip->payload_len = swap16(kind->tcp_bytes);
+	ip->payload_len = swap16(kind->tcp_bytes + kind->payload_bytes);
 	ip->nexthdr = IPPROTO_TCP;
-	ip->hop_limit = HOPS;
+	ip->hop_limit = hops_left(plan, source);
 #pragma unroll
 	for (int i = 0; i < 4; i++) {
 		words[2 + i] = source->word[i];
 		words[6 + i] = plan->destination[i];
 	}
 	return write_tcp((void *)(ip + 1), end, plan, kind,
-			 sum_words(words + 2, 8) + swap16(IPPROTO_TCP) + swap16(kind->tcp_bytes));
+			 sum_words(words + 2, 8) + swap16(IPPROTO_TCP) +
+				 swap16(kind->tcp_bytes + kind->payload_bytes));
 }
 
 /* Write the Ethernet header and its tags; return the EtherType's place behind the last tag. */
@@ -352,20 +384,27 @@ static __always_inline int begin_frame(struct xdp_md *ctx, const struct flood_pl
 	__u32 ip_bytes = plan->family == FAMILY_IPV4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 	__u32 option_bytes = plan->shape == SHAPE_LINUX ? SYN_OPTION_WORDS * 4 : 0;
 	__u32 expected = sizeof(struct ethhdr) + plan->vlan_count * VLAN_BYTES + ip_bytes;
+	int surplus;
 
 	kind->group_seed = plan->seed + state->groups * 0x9e3779b97f4a7c15ULL;
 	kind->position = state->position;
 	kind->is_ack = kind->position >= plan->copies;
 	kind->tcp_bytes = sizeof(struct tcphdr) + option_bytes;
+	kind->payload_bytes = plan->payload_bytes;
 	kind->source_port = plan->first_port + state->groups;
 	if (plan->shape != SHAPE_HPING3)
 		kind->source_port = 1024 + (((draw(kind->group_seed, 7) & 0xffff) * 64512) >> 16);
-	if (ctx->data_end - ctx->data != expected + kind->tcp_bytes)
+	if (ctx->data_end - ctx->data != expected + kind->tcp_bytes + kind->payload_bytes)
 		return -1;
-	if (!kind->is_ack || !option_bytes)
+	if (!kind->is_ack || !(option_bytes + kind->payload_bytes))
 		return 0;
-	kind->tcp_bytes = sizeof(struct tcphdr) + ACK_OPTION_WORDS * 4;
-	return bpf_xdp_adjust_tail(ctx, (ACK_OPTION_WORDS - SYN_OPTION_WORDS) * 4);
+	surplus = kind->payload_bytes;
+	kind->payload_bytes = 0;
+	if (option_bytes) {
+		kind->tcp_bytes = sizeof(struct tcphdr) + ACK_OPTION_WORDS * 4;
+		surplus += (SYN_OPTION_WORDS - ACK_OPTION_WORDS) * 4;
+	}
+	return bpf_xdp_adjust_tail(ctx, -surplus);
 }
 
 /*

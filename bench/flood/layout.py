@@ -17,8 +17,8 @@ from synguard.endpoint import Address
 
 #: destination, source, source_random (4 words each), seed, source_count, interface, copies, acks, port,
 #: first source port, tags, number of tags, family, shape, source_any, random_ports, destination MAC,
-#: source MAC.
-_PLAN = struct.Struct("=16s16s16sQIIII2sH2s2sBBBBB6s6s7x")
+#: source MAC, hops, payload, hop_count.
+_PLAN = struct.Struct("=16s16s16sQIIII2sH2s2sBBBBB6s6sBHB3x")
 _STATE = struct.Struct("=11Q")
 
 #: Where the program waits, it waits before each burst of so many frames; the kernel hands 16 over at once.
@@ -28,6 +28,7 @@ DEFINES: Mapping[str, int] = {
     "PLAN_BYTES": _PLAN.size,
     "PLAN_SEED_OFFSET": 48,
     "PLAN_MAC_OFFSET": 85,
+    "PLAN_PAYLOAD_OFFSET": 98,
     "STATE_BYTES": _STATE.size,
     "STATE_IDLE_OFFSET": 72,
     "PACED_FRAMES": PACED_FRAMES,
@@ -93,10 +94,10 @@ def encode_sources(plan: FloodPlan) -> list[bytes]:
 
 
 def frame_bytes(plan: FloodPlan) -> int:
-    """Return the length of a frame with a SYN."""
+    """Return the length of a frame with a SYN, in bytes."""
     ip_bytes = 20 if plan.version == 4 else 40
     options = _OPTION_BYTES if plan.shape is Shape.LINUX else 0
-    return _ETHERNET_BYTES + len(plan.vlans) * _VLAN_BYTES + ip_bytes + _TCP_BYTES + options
+    return _ETHERNET_BYTES + len(plan.vlans) * _VLAN_BYTES + ip_bytes + _TCP_BYTES + options + plan.payload_bytes
 
 
 def encode_plan(plan: FloodPlan, interface: int, destination_mac: str, source_mac: str, seed: int) -> bytes:
@@ -127,5 +128,8 @@ def encode_plan(plan: FloodPlan, interface: int, destination_mac: str, source_ma
         plan.random_ports,
         bytes.fromhex(destination_mac.replace(":", "")),
         bytes.fromhex(source_mac.replace(":", "")),
+        plan.ttls[0],
+        plan.payload_bytes,
+        plan.ttls[1] - plan.ttls[0] + 1,
     )
     return _PLAN.pack(*fields)

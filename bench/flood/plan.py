@@ -18,6 +18,9 @@ MAX_DURATION_S = 600.0
 MAX_SYN_PER_S = 20_000_000
 MAX_COPIES = 1000
 MAX_ACKS_PER_SYN = 100
+MAX_PAYLOAD_BYTES = 256
+#: What Linux and hping3 send, and nobody takes from where the generator stands.
+DEFAULT_TTL = 64
 
 #: Any unicast source; IPv4 without 0/8 and 127/8, which no kernel would answer.
 ANY_IPV4 = ip_network("0.0.0.0/0")
@@ -69,6 +72,10 @@ class FloodPlan(msgspec.Struct, frozen=True, kw_only=True):
     vlans: tuple[int, ...] = ()
     #: Each SYN asks for a port of its own, at random, instead of ``destination_port``.
     random_ports: bool = False
+    #: The least and the most hops left; each source has one of them, always the same.
+    ttls: tuple[int, int] = (DEFAULT_TTL, DEFAULT_TTL)
+    #: Data in each SYN, a multiple of 4.
+    payload_bytes: int = 0
 
     def check(self) -> None:
         """Raise UsageError for a plan that makes no sense or knows no bounds."""
@@ -86,6 +93,10 @@ class FloodPlan(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"a SYN has 1 to {MAX_COPIES} copies and 0 to {MAX_ACKS_PER_SYN} ACKs")
         if len(self.vlans) > 2 or not all(1 <= vlan <= 4094 for vlan in self.vlans):
             raise UsageError("a frame has at most two VLAN tags, each from 1 to 4094")
+        if not 1 <= self.ttls[0] <= self.ttls[1] <= 255:
+            raise UsageError("a flood's hops go from 1 to 255, the least first")
+        if not 0 <= self.payload_bytes <= MAX_PAYLOAD_BYTES or self.payload_bytes % 4:
+            raise UsageError(f"a SYN has 0 to {MAX_PAYLOAD_BYTES} bytes of data, in fours")
         if not 1 <= self.destination_port <= 65535 or (self.frames is not None and self.frames < 1):
             raise UsageError("a flood has a port from 1 to 65535 and at least one frame")
 

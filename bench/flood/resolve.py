@@ -73,6 +73,8 @@ def plan_of(spec: FloodSpec, topology: Topology, port: int, flood_s: float) -> F
         acks_per_syn=spec.acks_per_syn,
         vlans=spec.vlans,
         random_ports=spec.random_ports,
+        ttls=spec.ttls,
+        payload_bytes=spec.payload_bytes,
     )
     plan.check()
     return plan

@@ -18,6 +18,7 @@ Family = Literal[4, 6]
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+Hops = Annotated[int, Meta(ge=1, le=255)]
 Word = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$")]
 
 
@@ -97,6 +98,10 @@ class FloodSpec(Record, frozen=True, kw_only=True):
     #: 802.1Q tags, outermost first; the outer of two is 802.1ad.
     vlans: Annotated[tuple[Annotated[int, Meta(ge=1, le=4094)], ...], Meta(max_length=2)] = ()
     random_ports: bool = False
+    #: The least and the most hops that are left; each source has one of them, always the same.
+    ttls: tuple[Hops, Hops] = (64, 64)
+    #: Data in each SYN, in fours.
+    payload_bytes: Annotated[int, Meta(ge=0, le=256, multiple_of=4)] = 0
     #: The port that is flooded; the server's where it is not given.
     port: Port | None = None
     start_s: NotNegative = 0.0

@@ -163,6 +163,33 @@ def test_tags_are_written(
     assert all(rebuilt(frame) == bytes(frame) for frame in frames)
 
 
+@_BOTH
+@pytest.mark.parametrize("shape", list(Shape))
+def test_data_is_in_the_syn_alone(
+    topology: Topology, generator: FloodGenerator, source: str, shape: Shape
+) -> None:
+    """A SYN with data carries that many zeros and right checksums; the ACK behind it carries none."""
+    with capture_at_server(topology) as capture:
+        generator.flood(plan_for(source, shape=shape, payload_bytes=64, acks_per_syn=1, frames=24))
+        frames = capture.decoded(24)
+    assert all(rebuilt(frame) == bytes(frame) for frame in frames)
+    data = {str(frame[TCP].flags): bytes(frame[TCP].payload) for frame in frames}
+    assert data == {"S": bytes(64), "A": b""}
+    assert all(len(frame) == 14 + ip_bytes(frame) for frame in frames)
+
+
+@pytest.mark.parametrize("prefix", ["192.0.2.0/28", "2001:db8::/124"])
+def test_each_source_keeps_its_distance(topology: Topology, generator: FloodGenerator, prefix: str) -> None:
+    """The hops left are those of the source, whatever else differs, and several sources have several."""
+    with capture_at_server(topology) as capture:
+        generator.flood(plan_for(prefix, ttls=(40, 55), frames=199))
+        frames = [ip_of(frame) for frame in capture.decoded(199)]
+    distances = {(ip.src, ip.ttl if ip.version == 4 else ip.hlim) for ip in frames}
+    assert len(distances) == len({ip.src for ip in frames}) == 16
+    assert len({hops for _, hops in distances}) > 4
+    assert all(40 <= hops <= 55 for _, hops in distances)
+
+
 def layers_under(frame: Packet) -> Iterator[Packet]:
     """Yield the layers within a frame, from the outside in."""
     while frame.payload:

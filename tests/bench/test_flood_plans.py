@@ -146,6 +146,7 @@ def test_waiting_is_not_being_busy() -> None:
         ("192.0.2.1", {"shape": Shape.BARE}, 54),
         ("2001:db8::1", {"shape": Shape.HPING3}, 74),
         ("2001:db8::1", {"vlans": (1, 2)}, 102),
+        ("192.0.2.1", {"payload_bytes": 256}, 330),
     ],
 )
 def test_frames_are_as_long_as_their_headers(source: str, changes: dict[str, Any], length: int) -> None:
@@ -184,6 +185,8 @@ def test_addresses_and_prefixes_are_themselves() -> None:
         ({"sources": ("silent", "any")}, "a list of addresses, or one prefix"),
         ({"sources": ()}, "1 to 4096 sources"),
         ({"syn_per_s": "max", "pattern": "ramp"}, "a ramp needs a rate"),
+        ({"payload_bytes": 6}, "0 to 256 bytes of data, in fours"),
+        ({"ttls": (65, 64)}, "hops go from 1 to 255, the least first"),
     ],
 )
 def test_nonsense_is_refused_in_words(changes: dict[str, Any], message: str) -> None:
@@ -206,14 +209,18 @@ def test_a_spec_becomes_a_plan() -> None:
         acks_per_syn=6,
         vlans=(7, 8),
         random_ports=True,
+        ttls=(50, 60),
+        payload_bytes=64,
     )
     plan = plan_of(spec, TOPOLOGY, 8443, 5.0)
     assert (plan.destination, plan.destination_port) == (str(TOPOLOGY.server.ipv6.ip), 8443)
     assert plan.sources == (str(TOPOLOGY.clients["near"].ipv6.ip),)
     assert (plan.syn_per_s, plan.duration_s, plan.shape) == (None, 5.0, Shape.HPING3)
     same = ("pattern", "on_s", "off_s", "copies", "acks_per_syn", "vlans", "random_ports")
+    same += ("ttls", "payload_bytes")
     assert [getattr(plan, name) for name in same] == [getattr(spec, name) for name in same]
     assert plan_of(FloodSpec(duration_s=1.5), TOPOLOGY, 443, 5.0).duration_s == 1.5
+    assert plan_of(FloodSpec(port=25), TOPOLOGY, 443, 5.0).destination_port == 25
 
 
 @pytest.mark.parametrize(
@@ -224,6 +231,8 @@ def test_a_spec_becomes_a_plan() -> None:
         ("hping3", {"copies": 2}, "use the generator"),
         ("trafgen", {"vlans": (1,)}, "use the generator"),
         ("trafgen", {"pattern": "ramp"}, "use the generator"),
+        ("trafgen", {"payload_bytes": 4}, "use the generator"),
+        ("hping3", {"ttls": (63, 64)}, "use the generator"),
         ("nmap", {"acks_per_syn": 1}, "use the generator"),
         ("nmap", {}, "set random_ports"),
         ("nmap", {"random_ports": True}, "own address"),
