@@ -44,6 +44,49 @@ int main(void)
 """
 
 
+#: What the daemon takes for each of the witness's numbers.
+MIRRORED = {
+    "address": layout.ADDRESS.size,
+    "listener_key": layout.LISTENER_KEY.size,
+    "block_key": layout.BLOCK_KEY.size,
+    "block": layout.BLOCK.size,
+    "totals": layout.TOTALS.size,
+    "settings": layout.SETTINGS.size,
+    "source": layout.SOURCE_BYTES,
+    "source.last_ns": layout.SOURCE_LAST_NS,
+    "source.members": layout.SOURCE_MEMBERS,
+    "source.cohorts": layout.SOURCE_COHORT_WORDS,
+    "source.probes": layout.SOURCE_PROBES,
+    "listener": layout.LISTENER_BYTES,
+    "listener.last_ns": layout.LISTENER_LAST_NS,
+    "listener.bare_attempts": layout.LISTENER_BARE_ATTEMPTS,
+    "listener.bogon_attempts": layout.LISTENER_BOGON_ATTEMPTS,
+    "listener.patterned_attempts": layout.LISTENER_PATTERNED_ATTEMPTS,
+    "listener.handshake_time": layout.LISTENER_HANDSHAKE_TIME,
+    "listener.syn_ttl": layout.LISTENER_SYN_TTL,
+    "listener.completed_ttl": layout.LISTENER_COMPLETED_TTL,
+    "listener.sketch_epoch": layout.LISTENER_SKETCH_EPOCH,
+    "listener.sketch": layout.LISTENER_SKETCH,
+    "listener.cohorts": layout.LISTENER_COHORT_RECORDS,
+    "interfaces": sight_layout.INTERFACES_BYTES,
+    "flow": sight_layout.FLOW.size,
+    "flows": sight_layout.FLOWS_BYTES,
+    "flows.shown": sight_layout.FLOWS_SHOWN,
+    "LISTENER_COHORT_SHIFT": layout.LISTENER_COHORT_SHIFT,
+    "LISTENER_COHORTS": layout.LISTENER_COHORTS,
+    "SOURCE_COHORT_SHIFT": layout.SOURCE_COHORT_SHIFT,
+    "SOURCE_COHORTS": layout.SOURCE_COHORTS,
+    "HANDSHAKE_TIME_BINS": layout.HANDSHAKE_TIME_BINS,
+    "SKETCH_EPOCH_SHIFT": layout.SKETCH_EPOCH_SHIFT,
+    "BLOCK_LENGTHS_MAX": layout.BLOCK_LENGTHS_MAX,
+    "TTL_BINS": layout.TTL_BINS,
+    "SKETCH_REGISTERS": layout.SKETCH_REGISTERS,
+    "INTERFACE_SLOTS": sight_layout.INTERFACE_SLOTS,
+    "FLOW_CELLS": sight_layout.FLOW_CELLS,
+    "FLOW_SHOWN_BITS": sight_layout.FLOW_SHOWN_BITS,
+}
+
+
 @pytest.fixture(scope="module")
 def witness(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Return what a host-compiled program prints of the C layouts, by section."""
@@ -70,46 +113,6 @@ def test_counters_have_the_same_names_in_the_same_order(witness: dict[str, list[
 
 def test_sizes_and_offsets_agree(witness: dict[str, list[str]]) -> None:
     """Every record is read from where the kernel wrote it."""
-    mirrored = {
-        "address": layout.ADDRESS.size,
-        "listener_key": layout.LISTENER_KEY.size,
-        "block_key": layout.BLOCK_KEY.size,
-        "block": layout.BLOCK.size,
-        "totals": layout.TOTALS.size,
-        "settings": layout.SETTINGS.size,
-        "source": layout.SOURCE_BYTES,
-        "source.last_ns": layout.SOURCE_LAST_NS,
-        "source.members": layout.SOURCE_MEMBERS,
-        "source.cohorts": layout.SOURCE_COHORT_WORDS,
-        "source.probes": layout.SOURCE_PROBES,
-        "listener": layout.LISTENER_BYTES,
-        "listener.last_ns": layout.LISTENER_LAST_NS,
-        "listener.bare_attempts": layout.LISTENER_BARE_ATTEMPTS,
-        "listener.bogon_attempts": layout.LISTENER_BOGON_ATTEMPTS,
-        "listener.patterned_attempts": layout.LISTENER_PATTERNED_ATTEMPTS,
-        "listener.handshake_time": layout.LISTENER_HANDSHAKE_TIME,
-        "listener.syn_ttl": layout.LISTENER_SYN_TTL,
-        "listener.completed_ttl": layout.LISTENER_COMPLETED_TTL,
-        "listener.sketch_epoch": layout.LISTENER_SKETCH_EPOCH,
-        "listener.sketch": layout.LISTENER_SKETCH,
-        "listener.cohorts": layout.LISTENER_COHORT_RECORDS,
-        "interfaces": sight_layout.INTERFACES_BYTES,
-        "flow": sight_layout.FLOW.size,
-        "flows": sight_layout.FLOWS_BYTES,
-        "flows.shown": sight_layout.FLOWS_SHOWN,
-        "LISTENER_COHORT_SHIFT": layout.LISTENER_COHORT_SHIFT,
-        "LISTENER_COHORTS": layout.LISTENER_COHORTS,
-        "SOURCE_COHORT_SHIFT": layout.SOURCE_COHORT_SHIFT,
-        "SOURCE_COHORTS": layout.SOURCE_COHORTS,
-        "HANDSHAKE_TIME_BINS": layout.HANDSHAKE_TIME_BINS,
-        "SKETCH_EPOCH_SHIFT": layout.SKETCH_EPOCH_SHIFT,
-        "BLOCK_LENGTHS_MAX": layout.BLOCK_LENGTHS_MAX,
-        "TTL_BINS": layout.TTL_BINS,
-        "SKETCH_REGISTERS": layout.SKETCH_REGISTERS,
-        "INTERFACE_SLOTS": sight_layout.INTERFACE_SLOTS,
-        "FLOW_CELLS": sight_layout.FLOW_CELLS,
-        "FLOW_SHOWN_BITS": sight_layout.FLOW_SHOWN_BITS,
-    }
     assert dict(line.rsplit(" ", 1) for line in witness["numbers"]) == {
-        name: str(value) for name, value in mirrored.items()
+        name: str(value) for name, value in MIRRORED.items()
     }
