@@ -97,3 +97,14 @@ def source_text(source: Network) -> str:
     if source.prefixlen == source.max_prefixlen:
         return str(source.network_address)
     return str(source)
+
+
+def unmapped(network: Network) -> Network:
+    """Return an IPv4 network that is written in IPv6 (``::ffff:192.0.2.7``) as IPv4; others as they are.
+
+    The probe holds IPv4 addresses that way, so both forms name the same packets.
+    """
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return IPv4Network((mapped, network.prefixlen - 96))

@@ -14,7 +14,7 @@ from synguard.config import Settings
 from synguard.daemon.control import Handler, Peer, argument
 from synguard.daemon.status import describe
 from synguard.daemon.watch import Watch
-from synguard.endpoint import Network, source_text
+from synguard.endpoint import Network, source_text, unmapped
 from synguard.errors import UsageError
 from synguard.history.filter import AlertFilter
 from synguard.history.query import DamagedHistoryError, find_alerts, get_alert
@@ -22,7 +22,6 @@ from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
 from synguard.model import Alert, RespondMode
 from synguard.observe.log import LineWriter
-from synguard.respond.policy import unmapped
 from synguard.respond.responder import Responder
 
 #: A block by hand lasts at most 30 days: none is without end.

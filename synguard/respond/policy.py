@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 
-from synguard.endpoint import Network, source_text
+from synguard.endpoint import Network, source_text, unmapped
 from synguard.model import Alert, AlertClass, AlertKind, RespondMode, Response
 
 
@@ -44,17 +43,6 @@ class Decision:
     reason: str
     #: Whether what stands against it may pass by itself, so that it is worth deciding again.
     retry: bool = False
-
-
-def unmapped(network: Network) -> Network:
-    """Return an IPv4 network that is written in IPv6 (``::ffff:192.0.2.7``) as IPv4; others as they are.
-
-    The probe holds IPv4 addresses that way, so both forms name the same packets.
-    """
-    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    if mapped is None or network.prefixlen < 96:
-        return network
-    return IPv4Network((mapped, network.prefixlen - 96))
 
 
 def overlaps(first: Network, second: Network) -> bool:
