@@ -16,15 +16,20 @@ from synguard.endpoint import Listener
 class ListenerQueues:
     """The queues of the sockets that answer for one listener, summed where several share it."""
 
-    #: Handshakes in SYN-RECEIVED, and how many have room.
+    #: Handshakes in SYN-RECEIVED, and how many have room. The kernel takes one more than it is told to.
     syn_queue: int
     syn_queue_limit: int
-    #: Completed connections that the application has not accepted yet, and how many have room.
+    #: Completed connections that the application has not accepted yet, and how many have room, less that one.
     accept_queue: int
     accept_queue_limit: int
-    #: The fullest single socket's share (0..1 and a little more) of its own accept queue.
+    #: The fullest single socket's share of what its own accept queue holds: 1 is full (more, after its limit
+    #: was lowered).
     accept_queue_worst: float
     sockets: int = 1
+    #: The same of the SYN queue, as far as it is known.
+    syn_queue_worst: float = 0.0
+    #: What the sockets have dropped, whatever for, cumulative; None if not known.
+    drops: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,6 @@ class ServerReading:
     queues: Mapping[Listener, ListenerQueues] = field(default_factory=dict)
     #: When ``queues`` was read: at most once a second; None before the first time.
     queues_read_ns: int | None = None
-    #: Entries of the conntrack table and its size; None where it is not in use.
+    #: Entries of the conntrack table and its size; None where this kernel has none.
     conntrack_entries: int | None = None
     conntrack_limit: int | None = None

@@ -1,11 +1,14 @@
-"""Puts into each snapshot what the probe can see at all, and what it has missed."""
+"""Puts into each snapshot what the probe cannot know: what it can see at all, and how the stack copes."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from synguard.daemon.egress import Egress
 from synguard.daemon.guard import Guard
+from synguard.endpoint import Listener
+from synguard.impact.impact import ServerWatch
 from synguard.model import Snapshot
 from synguard.probe import layout
 from synguard.probe.reader import ProbeReader
@@ -13,16 +16,24 @@ from synguard.sight import Sight
 
 
 class Lookout:
-    """Gathers the facts from those who have them: the guard, the reader, and whoever watches egress."""
+    """Gathers the facts from those who have them: guard, reader, who watches egress, and the stack."""
 
-    def __init__(self, guard: Guard, reader: ProbeReader, egress: Egress) -> None:
+    def __init__(self, guard: Guard, reader: ProbeReader, egress: Egress, server: ServerWatch) -> None:
         self._guard = guard
         self._reader = reader
         self._egress = egress
+        self._server = server
         self._read_ns: int | None = None
 
-    def complete(self, snapshot: Snapshot, pause_s: float) -> Snapshot:
-        """Return the snapshot with its sight; it was to be read ``pause_s`` seconds after the one before."""
+    def complete(self, snapshot: Snapshot, pause_s: float, suspects: Collection[Listener]) -> Snapshot:
+        """Return the snapshot with its sight, and with the stack's word where handshakes move.
+
+        Args:
+            snapshot: what the probe said.
+            pause_s: it was to be read so many seconds after the one before.
+            suspects: the listeners whose queues matter now.
+
+        """
         self._egress.look(snapshot.time_ns, snapshot.totals)
         sight = Sight(
             interfaces=self._guard.readings(),
@@ -32,7 +43,9 @@ class Lookout:
             read_late_s=self._late_s(snapshot.time_ns, pause_s),
             late_reads=self._reader.losses.late_reads,
         )
-        return replace(snapshot, sight=sight, one_way=self._egress.one_way)
+        is_needed = self._reader.active or bool(suspects)
+        server = self._server.read(snapshot.time_ns, suspects) if is_needed else None
+        return replace(snapshot, sight=sight, one_way=self._egress.one_way, server=server)
 
     def _late_s(self, now_ns: int, pause_s: float) -> float:
         last_ns, self._read_ns = self._read_ns, now_ns

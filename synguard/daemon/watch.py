@@ -20,6 +20,7 @@ from synguard.detect import Detector
 from synguard.endpoint import source_text
 from synguard.errors import SynguardError
 from synguard.history.store import HistoryStore
+from synguard.impact.impact import ServerWatch
 from synguard.model import Action, Alert, AlertClosed, AlertKind, AlertOpened, RespondMode, Snapshot
 from synguard.observe import systemd
 from synguard.probe.probe import Probe
@@ -64,7 +65,8 @@ class Watch:
         self.reader = ProbeReader(probe)
         self.guard = guard
         egress = Egress(settings.visibility, probe.watch_flows, self.reader.flows, probe.set_one_way, log)
-        self._lookout = Lookout(guard, self.reader, egress)
+        self.server = ServerWatch(log)
+        self._lookout = Lookout(guard, self.reader, egress, self.server)
         self.detector = detector
         self.started_at_s = time.time()
         self.snapshot: Snapshot | None = None
@@ -101,6 +103,7 @@ class Watch:
             stop.tell(None)
             systemd.notify("STOPPING=1")
             await control.stop()
+            self.server.close()
             self._close_alerts()
             self._log.info("daemon.stopped")
 
@@ -146,7 +149,8 @@ class Watch:
 
     def _read(self, pause_s: float = 0.0) -> None:
         """Read once, ``pause_s`` seconds after the last time if all went well."""
-        self.snapshot = self._lookout.complete(self.reader.read(time.monotonic_ns(), time.time()), pause_s)
+        snapshot = self.reader.read(time.monotonic_ns(), time.time())
+        self.snapshot = self._lookout.complete(snapshot, pause_s, self.detector.suspects())
         for action in self.detector.observe(self.snapshot):
             self._carry_out(action)
 

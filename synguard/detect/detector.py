@@ -98,7 +98,7 @@ class Detector:
         if rewound:
             self._rewind()
             return ()
-        alarmed = {incident.listener for incident in self._incidents.values() if incident.listener}
+        alarmed = self.suspects()
         self._memory.meet(snapshot, alarmed)
         snapshot = self._without_waiting(snapshot)
         scene = Scene(snapshot, self._memory, self._thresholds)
@@ -125,6 +125,10 @@ class Detector:
         """Return the open alerts as they stand, the oldest first."""
         alerts = [incident.alert() for incident in self._incidents.values()]
         return tuple(sorted([*self._blindness.open_alerts(), *alerts], key=lambda alert: alert.id))
+
+    def suspects(self) -> frozenset[Listener]:
+        """Return the listeners whose queues should be read: those of open incidents."""
+        return frozenset(incident.listener for incident in self._incidents.values() if incident.listener)
 
     def listener_view(self, listener: Listener) -> ListenerView:
         """Return what is known of a listener beyond its counts; what is not known of it is None."""
@@ -194,8 +198,7 @@ class Detector:
         memory = self._memory.sources.get(source)
         if memory is None or memory.met_ns != self._now_ns:
             return
-        judgement = scene.sources.get(source)
-        follow_source(incident, memory, judgement, scene.snapshot, scene.source_allowance_ns)
+        follow_source(incident, memory, scene.sources.get(source), scene.snapshot, scene.source_allowance_ns)
 
     def _open_on_listeners(self, scene: Scene) -> Iterator[AlertOpened]:
         """Open an incident for each listener that is under a flood, unless one tells of it already."""
@@ -203,15 +206,13 @@ class Detector:
             listener = judgement.reading.listener
             if listener in self._incidents:
                 continue
-            shares = scene.attribution.sources_of(listener)
-            verdict = classify(judgement, scene.snapshot, shares)
+            verdict = classify(judgement, scene.snapshot, scene.attribution.sources_of(listener))
             known = self._incident_of_source(listener, verdict.source, window, scene)
             if known is not None:
                 known.listener = known.listener or listener
             elif not self._is_worth_waiting(verdict, window, judgement.memory):
-                number = self._next_id
                 begun = begin_on_listener(
-                    number, judgement, window, verdict, scene.snapshot, self._thresholds
+                    self._next_id, judgement, window, verdict, scene.snapshot, self._thresholds
                 )
                 yield from self._open(begun, scene, judgement.allowance_ns)
 
@@ -245,8 +246,7 @@ class Detector:
         for judgement, window in scene.raised_sources():
             if not self._is_told_of(judgement, scene):
                 main = main_source(list(scene.attribution.homes(judgement.reading)))
-                listener = main.listener if main else None
-                number = self._next_id
+                listener, number = main.listener if main else None, self._next_id
                 begun = begin_on_source(number, judgement, window, listener, scene.snapshot, self._thresholds)
                 yield from self._open(begun, scene, judgement.allowance_ns)
 
@@ -255,8 +255,8 @@ class Detector:
         source = judgement.reading.source
         if any(source in (incident.basis, incident.source) for incident in self._incidents.values()):
             return True
-        targets = [share.listener for share in scene.attribution.homes(judgement.reading)]
-        return any(self._is_suspected_or_open(target) for target in targets)
+        homes = scene.attribution.homes(judgement.reading)
+        return any(self._is_suspected_or_open(share.listener) for share in homes)
 
     def _is_suspected_or_open(self, listener: Listener) -> bool:
         """Tell whether a listener's flood is seen now; one that pauses tells of no other."""

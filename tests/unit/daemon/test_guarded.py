@@ -9,11 +9,13 @@ import pytest
 
 from synguard.daemon.guarded import GONE, GuardedInterface
 from synguard.daemon.lookout import Lookout
+from synguard.endpoint import Listener
 from synguard.model import Snapshot
 from synguard.probe import layout
 from synguard.probe.attach import Attachment
 from synguard.probe.interfaces import Interface
 from synguard.probe.presence import Presence
+from synguard.server import ServerReading
 from synguard.sight import BlindCause
 
 NET0 = Interface("net0", 7, 1, "veth", frozenset(), "native", 11)
@@ -178,12 +180,35 @@ def test_an_interface_that_is_down_says_so_before_anything_else() -> None:
 def test_reads_are_late_by_what_they_take_beyond_their_pause() -> None:
     """The first read is never late; a later one by its distance, less the pause that was meant."""
     guard: Any = SimpleNamespace(readings=tuple)
-    reader: Any = SimpleNamespace(losses=SimpleNamespace(late_reads=3))
+    reader: Any = SimpleNamespace(losses=SimpleNamespace(late_reads=3), active=False)
     egress: Any = SimpleNamespace(look=lambda *_: None, flows=None, in_doubt=False, one_way=True)
     totals = dict.fromkeys(layout.FAILED_UPDATES, 5)
-    lookout = Lookout(guard, reader, egress)
+    server: Any = SimpleNamespace()
+    lookout = Lookout(guard, reader, egress, server)
     late_s = [
-        lookout.complete(Snapshot(round(at_s * 1e9), 0.0, 1, 1, totals=totals), pause_s).sight.read_late_s
+        lookout.complete(Snapshot(round(at_s * 1e9), 0.0, 1, 1, totals=totals), pause_s, ()).sight.read_late_s
         for at_s, pause_s in ((50.0, 0.0), (50.1, 0.1), (52.6, 0.1), (52.65, 0.1))
     ]
     assert late_s == pytest.approx([0.0, 0.0, 2.4, 0.0], abs=1e-6)
+
+
+def test_the_stack_is_asked_where_handshakes_move_or_someone_suspects() -> None:
+    """An idle host's counters stay unread; a suspicion outlasts the traffic that raised it."""
+    asked: list[Any] = []
+    guard: Any = SimpleNamespace(readings=tuple)
+    reader: Any = SimpleNamespace(losses=SimpleNamespace(late_reads=0), active=False)
+    egress: Any = SimpleNamespace(look=lambda *_: None, flows=None, in_doubt=False, one_way=False)
+
+    def read(now_ns: int, wanted: frozenset[Listener]) -> ServerReading:
+        asked.append((now_ns, wanted))
+        return ServerReading(now_ns, {}, 1)
+
+    server: Any = SimpleNamespace(read=read)
+    lookout = Lookout(guard, reader, egress, server)
+    snapshot = Snapshot(10**9, 0.0, 1, 1, totals=dict.fromkeys(layout.FAILED_UPDATES, 0))
+    suspects = frozenset({Listener.parse("192.0.2.1:443")})
+    assert lookout.complete(snapshot, 0.0, frozenset()).server is None
+    assert lookout.complete(snapshot, 0.0, suspects).server is not None
+    reader.active = True
+    assert lookout.complete(snapshot, 0.0, frozenset()).server is not None
+    assert asked == [(10**9, suspects), (10**9, frozenset())]
