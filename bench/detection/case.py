@@ -60,6 +60,8 @@ class Case:
     settle_s: float = 1.0
     #: Wait for the alert's end in the first repetition, which must come within 30 s of the attack's.
     closes: bool = False
+    #: The alert must come so long after the attack's first packet; None: at any time.
+    within_s: float | None = None
     #: Sysctls of the server, by path below /proc/sys/net, over those of the stage.
     sysctls: Mapping[str, int | str] = field(default_factory=dict)
     #: Settings of the daemon beside its defaults, by section and name: only where the case is about them.

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 from bench.defences.follow import LogEvent
 from bench.defences.guard import Guard
+from bench.defences.sysctls import sysctls_set
 from bench.detection.truth import Truth
 from bench.flood.resolve import address_of, source_of
 from bench.measure.observation import Flood
+from bench.net.links import Endpoint
 from bench.net.namespaces import Topology, wait_until
 from bench.peers.clients import GoodClient, source_addresses
 from bench.peers.servers import serve
@@ -67,6 +70,10 @@ class Stage:
     def run(self, context: contextlib.AbstractContextManager[_Entered]) -> _Entered:
         """Enter a context that is left at the trial's end; return what it yields."""
         return self._running.enter_context(context)
+
+    def set_sysctls(self, endpoint: Endpoint, values: Mapping[str, int | str]) -> None:
+        """Set sysctls of a host, by path below /proc/sys/net; at the end they are what they were."""
+        self.run(sysctls_set(endpoint.namespace, {path: str(value) for path, value in values.items()}))
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""

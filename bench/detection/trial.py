@@ -79,6 +79,9 @@ def _seen(case: Case, stage: Stage, *, waited: bool) -> dict[str, Any]:
     close_ms = _close_ms(stage) if waited else None
     if waited and case.expected.kind is not None and (close_ms is None or close_ms > CLOSES_WITHIN_S * 1000):
         wrong.append(f"was not closed {CLOSES_WITHIN_S:g} s after the attack")
+    alert_ms, within_s = _alert_ms(stage), case.within_s
+    if within_s is not None and alert_ms is not None and alert_ms > within_s * 1000:
+        wrong.append(f"came {alert_ms / 1000:.1f} s after the first packet, not within {within_s:g} s")
     word = called(alerts)
     right_class = word == case.expected.called
     facts = {
@@ -91,7 +94,7 @@ def _seen(case: Case, stage: Stage, *, waited: bool) -> dict[str, Any]:
         "missed": float(case.expected.kind is not None and not alerts),
         "false_alarms": float(max(len(alerts) - (case.expected.kind is not None), 0)),
         "wrong_class": float(not right_class),
-        "time_to_alert_ms": _alert_ms(stage),
+        "time_to_alert_ms": alert_ms,
         "time_to_close_ms": close_ms,
     }
     return {"invalid_because": list(_rates_missed(stage)), "figures": figures, "facts": facts}

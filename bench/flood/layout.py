@@ -97,7 +97,9 @@ def frame_bytes(plan: FloodPlan) -> int:
     """Return the length of a frame with a SYN, in bytes."""
     ip_bytes = 20 if plan.version == 4 else 40
     options = _OPTION_BYTES if plan.shape is Shape.LINUX else 0
-    return _ETHERNET_BYTES + len(plan.vlans) * _VLAN_BYTES + ip_bytes + _TCP_BYTES + options + plan.payload_bytes
+    return (
+        _ETHERNET_BYTES + len(plan.vlans) * _VLAN_BYTES + ip_bytes + _TCP_BYTES + options + plan.payload_bytes
+    )
 
 
 def encode_plan(plan: FloodPlan, interface: int, destination_mac: str, source_mac: str, seed: int) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any, TypeVar
 
@@ -178,6 +179,24 @@ def _own_networks(route: Any, loopback: int, endpoint: Endpoint) -> None:
         family = socket.AF_INET6 if network.version == 6 else socket.AF_INET
         where = {"oif": loopback, "table": _LOCAL_TABLE, "scope": "host"}
         route.route("add", dst=str(network), type="local", family=family, **where)
+
+
+@contextlib.contextmanager
+def owned(endpoint: Endpoint, prefix: str) -> Iterator[None]:
+    """Make every address of an IPv4 prefix the endpoint's own while the ``with`` block lasts.
+
+    Its kernel then answers in the name of each, with RST where nothing listens.
+    """
+
+    def change(command: str, route: Any) -> None:
+        (loopback,) = route.link_lookup(ifname="lo")
+        route.route(command, dst=prefix, type="local", oif=loopback, table=_LOCAL_TABLE, scope="host")
+
+    _ask(endpoint.namespace, partial(change, "add"))
+    try:
+        yield
+    finally:
+        _ask(endpoint.namespace, partial(change, "del"))
 
 
 def remove_links(namespace: str) -> None:

@@ -216,9 +216,9 @@ def test_a_spec_becomes_a_plan() -> None:
     assert (plan.destination, plan.destination_port) == (str(TOPOLOGY.server.ipv6.ip), 8443)
     assert plan.sources == (str(TOPOLOGY.clients["near"].ipv6.ip),)
     assert (plan.syn_per_s, plan.duration_s, plan.shape) == (None, 5.0, Shape.HPING3)
-    same = ("pattern", "on_s", "off_s", "copies", "acks_per_syn", "vlans", "random_ports")
-    same += ("ttls", "payload_bytes")
+    same = ("pattern", "on_s", "off_s", "copies", "acks_per_syn", "vlans", "random_ports", "ttls")
     assert [getattr(plan, name) for name in same] == [getattr(spec, name) for name in same]
+    assert plan.payload_bytes == 64
     assert plan_of(FloodSpec(duration_s=1.5), TOPOLOGY, 443, 5.0).duration_s == 1.5
     assert plan_of(FloodSpec(port=25), TOPOLOGY, 443, 5.0).destination_port == 25
 

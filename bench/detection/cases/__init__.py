@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bench.detection.case import Case
-from bench.detection.cases import floods
+from bench.detection.cases import floods, spoofed
 from synguard.errors import UsageError
 
 #: Each has ``CASES``, a tuple.
-_GROUPS = (floods,)
+_GROUPS = (floods, spoofed)
 
 CASES: dict[str, Case] = {case.name: case for group in _GROUPS for case in group.CASES}
 
