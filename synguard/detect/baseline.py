@@ -12,7 +12,8 @@ Hard to poison
 --------------
 Who wants a flood to go unseen may try to make it usual first. Against that:
 
-* Nothing is learned while anything is suspected; the caller sees to that.
+* Nothing is learned while anything is suspected; the caller sees to that. Of what came in the ten to twenty
+  seconds before such a gap nothing is learned either: what is suspected began before it was.
 * Ten seconds together count at most as half as much again as was expected, plus 2.5 a second. Both bounds of
   what is found at once (``threshold_per_s``, ``shift``) lie above that, so pushing as hard as goes unseen
   teaches little: the slow rate u rises by at most (u / 2 + 2.5) in the 69 hours that its memory weighs.
@@ -43,6 +44,8 @@ SLOW_HALF_LIFE_S = 48 * 3600.0
 PEAK_HALF_LIFE_S = 72 * 3600.0
 #: Learned together, so that one clump of failures is not cut off as if it were a rate.
 BATCH_S = 10.0
+#: After so long without a second to learn, what was not learned yet is dropped.
+GAP_S = 5.0
 #: What is learned counts at most as so many times what was expected, and so many a second more.
 MOST_TIMES, MOST_MORE_PER_S = 1.5, 2.5
 #: In its first hour a listener's failures up to this share (0..1) of what completes are taken as they come.
@@ -98,11 +101,13 @@ class _Batch:
 
     def __init__(self) -> None:
         self.length_s = 0.0
+        self.heard_s = 0.0
         self.held = self.attempts = self.completed = 0
         self._rates: list[float] = []
 
     def add(self, second: Second) -> None:
         self.length_s += second.length_s
+        self.heard_s = second.wall_s
         self.held += second.held
         self.attempts += second.attempts
         self.completed += second.completed
@@ -123,7 +128,8 @@ class Baseline:
         self._clumps = Decayed(SLOW_HALF_LIFE_S, 2)
         self._daytime = Daytime()
         self._peak_per_s = 0.0
-        self._batch = _Batch()
+        self._batch, self._waiting = _Batch(), _Batch()
+        self._heard_s = 0.0
         self._last_count: float | None = None
 
     def learn(self, second: Second) -> None:
@@ -132,15 +138,19 @@ class Baseline:
             return
         sources = second.sources * second.length_s
         self._fast.add(second.length_s, second.attempts, second.half_open, sources)
+        if abs(second.wall_s - self._heard_s) > GAP_S:
+            self._batch, self._waiting = _Batch(), _Batch()
+        self._heard_s = second.wall_s
         self._batch.add(second)
         if self._batch.length_s >= BATCH_S:
-            batch, self._batch = self._batch, _Batch()
-            self._learn_batch(batch, second.wall_s)
+            ripe, self._waiting, self._batch = self._waiting, self._batch, _Batch()
+            if ripe.length_s > 0.0:
+                self._learn_batch(ripe)
 
     @property
     def is_known(self) -> bool:
         """Tell whether a minute was watched, so that anything is called usual at all."""
-        return self._slow.watched_s >= ENOUGH_S
+        return self._slow.watched_s + self._waiting.length_s >= ENOUGH_S
 
     def half_open_per_s(self, wall_s: float) -> float | None:
         """Return the half-open attempts per second usual at this time of day; None until it is known."""
@@ -212,7 +222,7 @@ class Baseline:
         return min(max(absolute_per_s, FLOOD_TIMES * usual + noise), MOST_RAISED * absolute_per_s)
 
     def to_state(self) -> dict[str, Any]:
-        """Return what was learned, for JSON, in less than 4 KiB; up to ten seconds are left out."""
+        """Return what was learned, for JSON, in less than 4 KiB; up to 20 seconds are left out."""
         return {
             "version": VERSION,
             "fast": self._fast.to_list(),
@@ -237,8 +247,8 @@ class Baseline:
         baseline._daytime.restore(state.get("hours"))
         return baseline
 
-    def _learn_batch(self, batch: _Batch, wall_s: float) -> None:
-        length_s = batch.length_s
+    def _learn_batch(self, batch: _Batch) -> None:
+        length_s, wall_s = batch.length_s, batch.heard_s
         most = self._most_per_s(wall_s, batch.completed / length_s) * length_s
         held = min(float(batch.held), most)
         # Clumps are what is learned of these, so four times as much is let through.

@@ -69,7 +69,7 @@ class Daytime:
         self._hours[hours % HOURS].learn(max(0, hours // HOURS), watched_s, held, attempts)
 
     def per_s(self, wall_s: float, amount: int) -> float | None:
-        """Return how much of ``amount`` is usual per second at this time of day; None where that is unknown."""
+        """Return how much of ``amount`` is usual per second at this time of day; None where unknown."""
         own = self._hours[math.floor(wall_s / HOUR_S) % HOURS]
         if not own.is_believed:
             return None

@@ -7,23 +7,24 @@ takes away a *reference*; the sum never falls below zero, and a shift is found w
 
     score = max(0, score + held - reference × seconds)
 
-Where a baseline is known, the reference is twice what is to be expected and 5 a second more, and at least a
-twentieth of what completes: so the usual loss may double for as long as it likes, and an old listener's
-clients may lose one in twenty. What clients beyond the usual number complete adds a twentieth more. Before a
-baseline is known the listener is taken for a quiet one: the reference is 5 a second and as many as complete,
-so that only a half-open ratio above one half moves the score.
+Where a baseline is known, the reference is twice what is to be expected and 5 a second more, and at least
+0.06 of what completes: so the usual loss may double for as long as it likes, and one attempt in twenty may
+fail where none did. What completes beyond the usual number adds 0.06 of itself, since new clients may come
+from worse networks. Before a baseline is known the listener is taken for a quiet one: the reference is 5 a
+second and as many as complete, so that only a half-open ratio above one half moves the score.
 
 The limit
 ---------
-The budget is one false alarm in 30 days over 512 listeners: 512 × 2.592 × 10^6 = 1.3 × 10^9 seconds. While
-nothing is wrong the score is the waiting time of Lindley's queue, and Kingman's inequality (1964) bounds it
-for increments X that are independent from second to second: P(score > limit) <= exp(-θ × limit), where θ is
-the positive root of E exp(θ X) = 1, Lundberg's exponent. No normal approximation enters, as it does in
-Siegmund's formula for the run length, which fits the middle and not this tail. So
+The budget is half a false alarm in 30 days over 512 listeners (the other half is that of ``statistics``):
+512 × 2.592 × 10^6 = 1.3 × 10^9 seconds, of which half a one may err. While nothing is wrong the score is the
+waiting time of Lindley's queue, and Kingman's inequality (1964) bounds it for increments X that are
+independent from second to second: P(score > limit) <= exp(-θ × limit), where θ is the positive root of
+E exp(θ X) = 1, Lundberg's exponent. No normal approximation enters, as it does in Siegmund's formula for the
+run length, which fits the middle and not this tail. So
 
-    limit = ln(1.3 × 10^9) / θ = 21.0 / θ
+    limit = ln(2.7 × 10^9) / θ = 21.7 / θ
 
-keeps the expected number of alarming seconds, hence of alarms, in 30 days at or below one.
+keeps the expected number of alarming seconds, hence of alarms, in 30 days at or below a half.
 
 Half-open attempts come in clumps: a broken network loses many at once, and their counts have a variance of D
 times the mean μ instead of one time. θ is derived for counts distributed as Gamma with this mean and
@@ -33,8 +34,8 @@ point of y = 1 - exp(-ρ y), which one step from the root at ρ = 2 approaches f
 less. So θ is between 0.8 / D and 1 / D. D is taken for 20 or, if that is more, for what was learned (at
 most 100).
 
-The limit is 420 at a quiet listener: 20 half-open SYN/s are found after 28 s, 10 SYN/s after 84 s. Beside
-200 connections a second of which 1 % fail 20 SYN/s are found after 36 s. Where clients fail in clumps of
+The limit is 434 at a quiet listener: 20 half-open SYN/s are found after 29 s, 10 SYN/s after 87 s. Beside
+200 connections a second of which 1 % fail 20 SYN/s are found after 43 s. Where clients fail in clumps of
 fifty (D = 100) it takes up to five times as long. No second adds more than a fifth of the limit: a shift
 lasts, and what is faster, ``half_open_per_s`` finds.
 """
@@ -46,12 +47,12 @@ from collections import deque
 
 from synguard.detect.baseline import CLUMPED, Baseline, Second
 
-#: ln(512 × 30 × 86400): listeners × seconds, of which one may alarm falsely.
-LN_SECONDS = 21.0
+#: ln(2 × 512 × 30 × 86400): twice the listeners' seconds, of which one may alarm falsely.
+LN_SECONDS = 21.7
 #: The reference: so many times what is expected, and so many a second more.
 REFERENCE_TIMES, REFERENCE_MORE_PER_S = 2.0, 5.0
 #: The share of what completes that may always be lost, and again of that beyond the usual.
-LOSS = 0.05
+LOSS = 0.06
 #: Without a baseline as many may be lost as complete.
 COLD_LOSS = 1.0
 #: The root of y = 1 - exp(-2 y), rounded down.
