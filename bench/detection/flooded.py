@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.detection.case import Case, Expected
 from bench.detection.stage import PORT, Stage
-from bench.scenario.model import FloodSpec, ServerSpec
+from bench.scenario.model import ClientSpec, FloodSpec, ServerSpec
 
 #: Long enough for whatever is said within a second, and for a change of mind after it.
 _FLOOD_S = 3.0
@@ -26,7 +26,7 @@ def flooded(
     def play(stage: Stage) -> None:
         stage.serve(server)
         if learn_s:
-            stage.learn(learn_s)
+            stage.learn(learn_s, ClientSpec(name="client", per_s=60.0, family=specs[0].family))
         stage.flood(*specs, seconds=seconds, port=port)
 
     return play

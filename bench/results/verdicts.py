@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.measure.statistics import median
+from bench.measure.statistics import median, quantile
 from bench.results.cells import CellTrials, cells_of, has_labels, name_of
 from bench.results.figures import FACTS, FIGURES
 from bench.results.model import Label, Trial, Verdict
 from bench.scenario.model import Promise
 from synguard.errors import UsageError
 
+_MEDIAN = 0.5
 #: Whether a promise held in one cell, and what was seen there.
 _Judged = tuple[bool | None, str]
 
@@ -59,7 +60,12 @@ def words_for(promise: Promise) -> str:
         limits.append(f"is at most {_number(promise.at_most)}")
     where = f" where {_words_of(promise.where)}" if promise.where else ""
     over = f", over that where {_words_of(promise.over)}," if promise.over else ""
-    return f"{promise.figure}{where}{over} {' and '.join(limits)}"
+    figure = promise.figure if promise.share == _MEDIAN else f"{_rank(promise.share)} of {promise.figure}"
+    return f"{figure}{where}{over} {' and '.join(limits)}"
+
+
+def _rank(share: float) -> str:
+    return "the greatest" if share == 1 else f"p{100 * share:g}"
 
 
 def _words_of(labels: Mapping[str, object]) -> str:
@@ -139,20 +145,29 @@ def _known(promise: Promise, cell: CellTrials) -> list[float]:
 
 def _judge_numbers(promise: Promise, values: Sequence[float], base: str) -> _Judged:
     ordered = sorted(values)
-    # Halfway between a number and "never" there is no number: then "never" counts.
-    around = max(ordered[len(ordered) // 2], ordered[(len(ordered) - 1) // 2], key=abs)
-    middle = around if math.isinf(around) else median(ordered)
-    held = all(_limits_hold(promise, middle, ordered))
-    return held, _seen(ordered, middle) + base
+    middle = _at(ordered, _MEDIAN)
+    told = middle if promise.share == _MEDIAN else _at(ordered, promise.share)
+    held = all(_limits_hold(promise, told, ordered))
+    seen = _seen(ordered, middle)
+    if promise.share != _MEDIAN:
+        seen = f"{_rank(promise.share)} {_number(told)}; {seen}"
+    return held, seen + base
 
 
-def _limits_hold(promise: Promise, middle: float, values: Sequence[float]) -> Iterator[bool]:
+def _at(ordered: Sequence[float], share: float) -> float:
+    """Return a quantile. Between a number and "never" there is no number: then "never" counts."""
+    place = share * (len(ordered) - 1)
+    around = max(ordered[math.ceil(place)], ordered[math.floor(place)], key=abs)
+    return around if math.isinf(around) else quantile(ordered, share)
+
+
+def _limits_hold(promise: Promise, told: float, values: Sequence[float]) -> Iterator[bool]:
     if promise.equals is not None:
         yield all(value == promise.equals for value in values)
     if promise.at_least is not None:
-        yield middle >= promise.at_least
+        yield told >= promise.at_least
     if promise.at_most is not None:
-        yield middle <= promise.at_most
+        yield told <= promise.at_most
 
 
 def _seen(ordered: Sequence[float], middle: float) -> str:

@@ -19,6 +19,7 @@ Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Hops = Annotated[int, Meta(ge=1, le=255)]
+_MEDIAN = 0.5
 Word = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$")]
 
 
@@ -122,7 +123,8 @@ class Expectation(Record, frozen=True, kw_only=True):
 class Promise(Record, frozen=True, kw_only=True):
     """What has to hold within one run on any machine; ``bench run`` fails when it does not.
 
-    Numbers are judged by the median over valid repetitions; ``equals`` must hold in every one.
+    Numbers are judged by the median over valid repetitions, or as ``share`` says; ``equals`` must hold in
+    every one.
     """
 
     #: A figure's name, or a fact's.
@@ -134,6 +136,9 @@ class Promise(Record, frozen=True, kw_only=True):
     equals: float | str | None = None
     at_least: float | None = None
     at_most: float | None = None
+    #: Limits are on the value that this share of the repetitions does not exceed: 0.5 is the median, 0.95
+    #: leaves out one in twenty, 1 is the greatest.
+    share: Annotated[float, Meta(ge=0, le=1)] = _MEDIAN
     #: Judge it in full runs, in quick ones, or in both.
     judged: Literal["always", "full", "quick"] = "always"
 

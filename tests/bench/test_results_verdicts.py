@@ -29,6 +29,23 @@ def test_a_limit_is_judged_by_the_median() -> None:
     assert judged(bad, "good_success", at_least=0.9, at_most=0.97).held is False
 
 
+def test_a_limit_may_be_on_nearly_all() -> None:
+    """A promise of p95 is broken by what one in ten exceeds, one of the greatest by a single value."""
+    slow = [100.0] * 27 + [160.0] * 3
+    held = {"time_to_alert_ms": slow}
+    assert judged(trials({}, **held), "time_to_alert_ms", at_most=150).held is True
+    verdict = judged(trials({}, **held), "time_to_alert_ms", at_most=150, share=0.95)
+    assert (verdict.held, verdict.observed) == (False, "p95 160; median 100 of 30 repetitions [100 to 160]")
+    assert verdict.promise == "p95 of time_to_alert_ms is at most 150"
+    rare = trials({}, time_to_alert_ms=[100.0] * 29 + [160.0])
+    assert judged(rare, "time_to_alert_ms", at_most=150, share=0.95).held is True
+    assert judged(rare, "time_to_alert_ms", at_most=150, share=1).held is False
+    never = trials({}, time_to_alert_ms=[100.0] * 29 + [None])
+    assert judged(never, "time_to_alert_ms", at_most=150, share=0.95).held is True
+    verdict = judged(never, "time_to_alert_ms", at_most=150, share=1)
+    assert (verdict.held, verdict.promise) == (False, "the greatest of time_to_alert_ms is at most 150")
+
+
 def test_equals_must_hold_every_time() -> None:
     """A count that must be 0 is broken by a single repetition."""
     assert judged(trials({}, false_alarms=[0, 0, 0]), "false_alarms", equals=0).held is True
