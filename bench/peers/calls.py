@@ -19,7 +19,6 @@ from bench.peers.speech import SPEECHES
 
 #: A client whose new connection takes longer is cut off; so is one whose answer does.
 CUT_OFF_S = 1.5
-_CUT_OFF_NS = int(CUT_OFF_S * 1e9)
 
 _CHUNK_BYTES = 1 << 16
 _EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
@@ -66,17 +65,19 @@ class Caller(abc.ABC):
     Args:
         visit: whom to call.
         poll: tells what happens to the sockets; others may use it too.
+        patience_s: how long a connection is waited for, an answer, and the other's FIN.
 
     """
 
-    def __init__(self, visit: Visit, poll: select.epoll) -> None:
+    def __init__(self, visit: Visit, poll: select.epoll, patience_s: float = CUT_OFF_S) -> None:
         self._server = (visit.address, visit.port)
+        self._patience_ns = int(patience_s * 1e9)
         self._family = socket.AF_INET6 if ":" in visit.address else socket.AF_INET
         self._sources = cycle(visit.sources) if visit.sources else None
         self._speech = SPEECHES[visit.server_kind]
         self._poll = poll
         self._calls: dict[int, Call] = {}
-        #: What must be over ``CUT_OFF_S`` after it began, the oldest first.
+        #: What must be over when patience ends that began then, the oldest first.
         self._limits: deque[tuple[int, Call]] = deque()
 
     @abc.abstractmethod
@@ -90,6 +91,11 @@ class Caller(abc.ABC):
     @abc.abstractmethod
     def lost(self, call: Call, outcome: Outcome) -> None:
         """Take in that a call ended before it was hung up; what it still asked gets no answer."""
+
+    @property
+    def going_on(self) -> int:
+        """How many calls are not over."""
+        return len(self._calls)
 
     @property
     def idle(self) -> bool:
@@ -175,7 +181,7 @@ class Caller(abc.ABC):
             self._lose(call, Outcome.REFUSED if refused else Outcome.NOT_CONNECTED)
             return
         connect_ns = time.monotonic_ns() - call.since_ns
-        if connect_ns > _CUT_OFF_NS:
+        if connect_ns > self._patience_ns:
             self._lose(call, Outcome.NOT_CONNECTED)
             return
         call.connect_ns = connect_ns
@@ -206,7 +212,7 @@ class Caller(abc.ABC):
     def expire(self, now_ns: int) -> int | None:
         """Give up what has taken too long; return when the next may have, None when nothing goes on."""
         limits = self._limits
-        while limits and limits[0][0] + _CUT_OFF_NS <= now_ns:
+        while limits and limits[0][0] + self._patience_ns <= now_ns:
             began_ns, call = limits.popleft()
             if not call.overdue(began_ns):
                 continue
@@ -214,7 +220,7 @@ class Caller(abc.ABC):
                 self._forget(call)
             else:
                 self._lose(call, Outcome.NO_ANSWER if call.phase == UP else Outcome.NOT_CONNECTED)
-        return limits[0][0] + _CUT_OFF_NS if limits else None
+        return limits[0][0] + self._patience_ns if limits else None
 
     def _lose(self, call: Call, outcome: Outcome) -> None:
         self._forget(call)

@@ -30,6 +30,12 @@ _MANY_PORTS = {
 _VISITORS: dict[str, type[Visitor]] = {"plain": PlainVisitor, "keep-alive": KeepAliveVisitor}
 
 
+def use_many_ports() -> None:
+    """Let this process's network namespace begin as many connections as the busiest client does."""
+    for path, value in _MANY_PORTS.items():
+        (Path("/proc/sys/net") / path).write_text(value, encoding="ascii")
+
+
 class _Reports:
     """Tells the parent several times a second what has ended."""
 
@@ -76,8 +82,7 @@ def main(argument: str) -> None:
     """Visit until the parent has no more orders."""
     visit = msgspec.json.decode(argument, type=Visit)
     enter(visit.namespace)
-    for path, value in _MANY_PORTS.items():
-        (Path("/proc/sys/net") / path).write_text(value, encoding="ascii")
+    use_many_ports()
     allow_descriptors()
     # Nothing here forms cycles, and a search for them stops the client in the middle of its pace.
     gc.disable()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from bench.detection.case import Case
-from bench.detection.cases import floods, spoofed
+from bench.detection.cases import (
+    floods,
+    nothing_crowds,
+    nothing_hosts,
+    spoofed,
+)
 from synguard.errors import UsageError
 
 #: Each has ``CASES``, a tuple.
-_GROUPS = (floods, spoofed)
+_GROUPS = (floods, spoofed, nothing_crowds, nothing_hosts)
 
 CASES: dict[str, Case] = {case.name: case for group in _GROUPS for case in group.CASES}
 
