@@ -87,6 +87,10 @@ class Clients:
         _NUMBERS.pack_into(frame, at, *(number % 2**32 for number in numbers))
         self._deliver(frame, ttl)
 
+    def segment(self, flags: str, client: Address, number: int = 0) -> None:
+        """Deliver a client's segment with any other flags."""
+        self._deliver(self._frame(flags, client, number), None)
+
     def _deliver(self, frame: bytearray, ttl: int | None) -> None:
         frame[_TTL_AT[self._wire.version]] = 64 if ttl is None else ttl
         assert self._wire.deliver(bytes(frame)) == "pass"
