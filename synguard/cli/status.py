@@ -106,7 +106,17 @@ def _listeners(listeners: list[Mapping[str, Any]]) -> str:
     headings = (
         "LISTENER", ">ATTEMPTS", ">COMPLETED", ">HALF-OPEN", ">ATTEMPTS/S", ">P99", ">SOURCES"
     )  # fmt: skip
-    return table(headings, rows) + _more(listeners)
+    return table(headings, rows) + _more(listeners) + _queues(listeners)
+
+
+def _queues(listeners: list[Mapping[str, Any]]) -> str:
+    """Say how full the queues are of those listeners that are suspected, and whose sockets are here."""
+    return "".join(
+        f"\nqueues of {one['listener']}: SYN {figure(one['syn_queue'])} of {figure(one['syn_queue_limit'])}, "
+        f"accept {figure(one['accept_queue'])} of {figure(one['accept_queue_limit'])}"
+        for one in listeners
+        if one["syn_queue"] is not None
+    )
 
 
 def _sources(sources: list[Mapping[str, Any]]) -> str:
@@ -159,6 +169,12 @@ def _trouble(status: Mapping[str, Any]) -> str:
     losses = ", ".join(f"{name} {figure(count)}" for name, count in status["losses"].items() if count)
     history = status["history"]
     lines = [f"losses: {losses or 'none'}", f"history: {history['state']}, {history['database']}"]
+    stack = status["stack"]
+    if stack["conntrack_entries"] and stack["conntrack_limit"]:
+        fill = percent(stack["conntrack_entries"] / stack["conntrack_limit"])
+        lines.append(f"conntrack: {figure(stack['conntrack_entries'])} entries, {fill} full")
+    for what_fails, error in stack["unreadable"].items():
+        lines.append(f"impact: {what_fails} cannot be read: {printable(error)}")
     if history["queued"] or history["lost"]:
         waiting = f"{history['queued']} alerts and blocks wait to be written"
         lines.append(f"history: {waiting}, {history['lost']} were lost")

@@ -10,15 +10,16 @@ from typing import Any
 from synguard import __version__
 from synguard.daemon.watch import Watch
 from synguard.detect import Detector
-from synguard.endpoint import source_text
+from synguard.endpoint import Listener, source_text
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
 from synguard.model import AlertKind, ListenerReading
-from synguard.probe import layout, loss
+from synguard.probe import loss
+from synguard.probe.totals import UNKNOWN_ONE_WAY, losses_to_json, totals_to_json, unparsed_to_json
 from synguard.respond.responder import Responder
 
 #: What a listener's row leaves open where only ingress is seen.
-_UNKNOWN_ONE_WAY = ("answered", "completed", "half_open_ratio", "handshake_p50_ms", "handshake_p99_ms")
+_UNKNOWN_ONE_WAY = (*UNKNOWN_ONE_WAY, "half_open_ratio", "handshake_p50_ms", "handshake_p99_ms")
 
 
 def describe(watch: Watch, responder: Responder, history: HistoryStore, database: str) -> dict[str, Any]:
@@ -36,13 +37,14 @@ def describe(watch: Watch, responder: Responder, history: HistoryStore, database
         "interfaces": [_interface(described, blind) for described in watch.guard.describe()],
         "blind": blind,
         "one_way": _one_way(watch),
-        "totals": _totals(totals, one_way=_one_way(watch)),
-        "unparsed": {reason: totals[reason] for reason in layout.UNPARSED_REASONS},
+        "totals": totals_to_json(totals, one_way=_one_way(watch)),
+        "unparsed": unparsed_to_json(totals),
         "listeners": listeners,
+        "stack": _stack(watch),
         "sources": _sources(watch),
         "open_alerts": [alert_to_json(alert) for alert in watch.open_alerts()],
         "losses": {
-            **{name: totals[name] for name in layout.LOSSES},
+            **losses_to_json(totals),
             "sources_unwatched": watch.reader.losses.sources_unwatched,
             "late_reads": watch.reader.losses.late_reads,
             **watch.detector.losses,
@@ -76,19 +78,12 @@ def _interface(described: dict[str, Any], blind: list[dict[str, Any]]) -> dict[s
     return {**described, "blind": [one["cause"] for one in blind if one["interface"] == described["name"]]}
 
 
-def _totals(totals: dict[str, int], *, one_way: bool) -> dict[str, int | None]:
-    hidden = {*layout.UNPARSED_REASONS, *layout.LOSSES}
-    shown = {name: value for name, value in totals.items() if name not in hidden}
-    unknown = dict.fromkeys(_UNKNOWN_ONE_WAY[:2]) if one_way else {}
-    return {**shown, **unknown, "unparsed": sum(totals[reason] for reason in layout.UNPARSED_REASONS)}
-
-
 def _listeners(watch: Watch) -> Iterator[dict[str, Any]]:
     readings = sorted(
         watch.reader.listeners(time.monotonic_ns()), key=lambda reading: reading.counts.attempts, reverse=True
     )
     for reading in readings:
-        row = _listener(reading, watch.detector)
+        row = {**_listener(reading, watch.detector), **_queues(reading.listener, watch)}
         if row["attempts"]:
             yield {**row, **dict.fromkeys(_UNKNOWN_ONE_WAY)} if _one_way(watch) else row
 
@@ -113,6 +108,26 @@ def _listener(reading: ListenerReading, detector: Detector) -> dict[str, Any]:
         "handshake_p99_ms": view.handshake_p99_ms,
         "allowance_ms": view.allowance_ms,
         "sources_estimated": reading.sources_estimated,
+    }
+
+
+def _queues(listener: Listener, watch: Watch) -> dict[str, int | None]:
+    """Return a listener's queues, which are read while it is suspected, and only if its sockets are here."""
+    server = watch.snapshot.server if watch.snapshot else None
+    queues = server.queues.get(listener) if server else None
+    names = ("syn_queue", "syn_queue_limit", "accept_queue", "accept_queue_limit")
+    return {name: getattr(queues, name) if queues else None for name in names}
+
+
+def _stack(watch: Watch) -> dict[str, Any]:
+    """Return what the stack says of itself; while nothing moves it is not asked."""
+    server = watch.snapshot.server if watch.snapshot else None
+    return {
+        "syncookies": server.syncookies if server else None,
+        "counters": dict(server.counters) if server else None,
+        "conntrack_entries": server.conntrack_entries if server else None,
+        "conntrack_limit": server.conntrack_limit if server else None,
+        "unreadable": dict(watch.server.problems),
     }
 
 

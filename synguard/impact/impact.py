@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from synguard.endpoint import Listener
 from synguard.impact.conntrack import read_conntrack
-from synguard.impact.counters import read_counters, read_settings
+from synguard.impact.counters import Counters, read_settings
 from synguard.impact.sockets import queues_of, read_sockets
 from synguard.server import ListenerQueues, ServerReading
 
@@ -28,7 +28,7 @@ class _Queues(NamedTuple):
 class ServerWatch:
     """Reads this network namespace; what cannot be read is left out, logged once, and named in ``problems``.
 
-    Counters take some 40 µs. Sockets take a millisecond to tens of them, the most just in a flood, and are
+    Counters take some 70 µs. Sockets take a millisecond to tens of them, the most just in a flood, and are
     read by a thread of their own: a reading carries what the last look found.
     """
 
@@ -36,6 +36,7 @@ class ServerWatch:
         #: What cannot be read now, and why.
         self.problems: dict[str, str] = {}
         self._log = log
+        self._counters = Counters()
         self._settings: Mapping[str, int] | None = None
         self._conntrack: tuple[int, int] | None = None
         self._slowly_read_ns: int | None = None
@@ -45,8 +46,9 @@ class ServerWatch:
         self._thread = ThreadPoolExecutor(1, "sockets")
 
     def close(self) -> None:
-        """End the thread that reads sockets, once it has what it asked for."""
+        """End the thread that reads sockets, once it has what it asked for, and close what is open."""
         self._thread.shutdown()
+        self._counters.close()
 
     def read(self, now_ns: int, wanted: Collection[Listener]) -> ServerReading | None:
         """Return what is known at a moment of the monotonic clock; None without counters or their settings.
@@ -56,7 +58,7 @@ class ServerWatch:
         """
         self._read_slowly(now_ns)
         self._read_queues(now_ns, wanted)
-        counters = self._try("counters", read_counters)
+        counters = self._try("counters", self._counters.read)
         if counters is None or self._settings is None:
             return None
         entries, limit = self._conntrack or (None, None)

@@ -34,9 +34,15 @@ STATUS: dict[str, Any] = {
         {"listener": f"203.0.113.5:{port}", "closed_ports": False, "attempts": 1000 + port,
          "answered": 1000, "completed": 900, "aborted": 0, "refused": 0, "dropped_by_us": 0,
          "half_open_ratio": None if port else 0.5, "attempts_per_s": 12.5, "handshake_p50_ms": 1.0,
-         "handshake_p99_ms": 7.25, "allowance_ms": 50, "sources_estimated": 17}
+         "handshake_p99_ms": 7.25, "allowance_ms": 50, "sources_estimated": 17,
+         "syn_queue": 1025 if port == 3 else None, "syn_queue_limit": 1024 if port == 3 else None,
+         "accept_queue": 2 if port == 3 else None, "accept_queue_limit": 1024 if port == 3 else None}
         for port in range(12)
     ],
+    "stack": {
+        "syncookies": 1, "counters": {"ListenDrops": 8}, "conntrack_entries": 3000, "conntrack_limit": 4000,
+        "unreadable": {"queues": "not \x1b[31mpermitted"},
+    },
     "sources": [
         {"source": "198.51.100.7", "attempts": 777, "completed": 0, "targets_estimated": 1}
     ],
@@ -83,6 +89,9 @@ def test_status_text(run_cli: Cli, daemon: FakeDaemon) -> None:
         "198.51.100.7",
         "24: syn-flood spoofed [2001:db8::5]:443",
         "losses: late_reads 3\n",
+        "\nqueues of 203.0.113.5:3: SYN 1,025 of 1,024, accept 2 of 1,024\n",
+        "conntrack: 3,000 entries, 75.0% full\n",
+        "impact: queues cannot be read: not ",
         "history: degraded",
         "moved to /var/lib/synguard/old",
         "4 alerts and blocks wait to be written, 1 were lost",
@@ -132,12 +141,16 @@ def test_status_json_is_the_daemons(run_cli: Cli, daemon: FakeDaemon) -> None:
 def test_quiet_status(run_cli: Cli, daemon: FakeDaemon) -> None:
     """A daemon that has seen and lost nothing says so."""
     healthy = {"database": "/x", "state": "ok", "queued": 0, "lost": 0, "error": None, "moved_aside": None}
-    quiet = {"listeners": [], "sources": [], "open_alerts": [], "losses": {"late_reads": 0}}
+    unasked = {"conntrack_entries": None, "conntrack_limit": None, "unreadable": {}}
+    quiet = {"listeners": [], "sources": [], "open_alerts": [], "losses": {"late_reads": 0}, "stack": unasked}
     daemon.answers["status"] = {**STATUS, **quiet, "history": healthy}
     output = run_cli("status").stdout
     assert "BLIND" not in output
     assert "only what comes in" not in output
     assert "no open alerts" in output
+    assert not {"queues", "conntrack", "impact"} & {
+        line.split(" ")[0].rstrip(":") for line in output.splitlines()
+    }
     assert "losses: none" in output
     assert output.endswith("history: ok, /x\n")
 
