@@ -92,7 +92,7 @@ def _classes(result: Result) -> dict[str, Counter[tuple[str, str]]]:
 
 
 def _detector(labels: Mapping[str, Label]) -> str:
-    return str(labels.get("defence", "the scenario's own detector"))
+    return str(labels.get("defence", "synguard, by case"))
 
 
 def false_alarms_text(result: Result) -> Iterator[str]:
