@@ -1,43 +1,43 @@
-"""The one adapter that writes SQLite: opening, checking, writing, expiring, moving aside."""
+"""What is in the history's database: bringing it up to date, writing, expiring."""
 
 from __future__ import annotations
 
-import os
+import json
 import sqlite3
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
 from synguard.block import Block
+from synguard.history.file import DatabaseFile
 from synguard.history.parts import PartWriter, stored_parts, stored_tables
-from synguard.history.pending import Batch
-from synguard.history.rows import alert_from_rows, alert_to_row, block_from_row, block_to_row, to_ms
+from synguard.history.pending import Baselines, Batch
+from synguard.history.rows import (
+    Row,
+    alert_from_rows,
+    alert_to_row,
+    baseline_from_row,
+    block_from_row,
+    block_to_row,
+    silence_from_row,
+    silence_to_row,
+    to_ms,
+)
 from synguard.history.schema import migrations
 from synguard.model import Alert
+from synguard.silence import Silence
 
-#: A reader's or a backup's short lock is waited for; a longer one degrades.
-BUSY_TIMEOUT_S = 0.25
-#: Reading a database of 1 GiB in full takes seconds, and alerts wait for it: what the first second
-#: does not find, a later read or write will.
-QUICK_CHECK_LIMIT_S = 1.0
 EXPIRE_STEP_ALERTS = 200
 SHRINK_STEP_ALERTS = 20
 SHRINK_STEP_PAGES = 256
-_CORRUPT_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+#: Baselines kept, the newest: as many as the probe has listeners.
+MAX_BASELINES = 4096
 
-
-class HistoryFaultError(Exception):
-    """The disk or the database refuses; it may be tried again."""
-
-
-class CorruptHistoryError(HistoryFaultError):
-    """The file is no database, or a damaged one."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +47,21 @@ class StartFacts:
     highest_id: int = 0
     open_alerts: tuple[Alert, ...] = ()
     blocks: tuple[Block, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    #: What was usual at each listener, as :meth:`synguard.history.store.HistoryStore.save_baselines` got it.
+    baselines: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    #: Silences and baselines that could not be read.
+    damaged_rows: int = 0
 
 
-class HistoryDatabase:
-    """An open database. Every method raises HistoryFaultError; one thread uses it."""
+class HistoryDatabase(DatabaseFile):
+    """An open history. Every method raises HistoryFaultError; one thread uses it."""
 
     def __init__(self, path: Path, *, check: bool = True) -> None:
-        """Connect, making the directory (0750) and the file (0640) if they are missing."""
-        self.path = path
-        with self._faults():
-            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            # SQLite gives its -wal and -shm the database's own mode; addresses are personal data.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640))
-            self._identity = self._identify()
-            connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
-            connection.row_factory = sqlite3.Row
-            self._db = Database(connection, execute_plugins=False, recursive_triggers=False)
-            self._parts = PartWriter(connection)
-        try:
-            if check:
-                self._quick_check()
-            with self._faults():
-                self._db.execute("PRAGMA foreign_keys = ON")
-        except HistoryFaultError as fault:
-            if not isinstance(fault, CorruptHistoryError):
-                self.close()
-                raise
-            self.damage: CorruptHistoryError | None = fault
-        else:
-            self.damage = None
+        """Open as any database."""
+        super().__init__(path, check=check)
+        self._db = Database(self._connection, execute_plugins=False, recursive_triggers=False)
+        self._parts = PartWriter(self._connection)
 
     def prepare(self) -> None:
         """Bring the schema up to date and make sure that writing works."""
@@ -101,23 +87,48 @@ class HistoryDatabase:
                 " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'alerts'), 0)) AS id"
             )[0]["id"]
             # The schema is an earlier release's until prepare() has worked.
-            stored = stored_tables(self._db.conn)
+            stored = stored_tables(self._connection)
             opened = self._rows(f"SELECT * FROM {stored['alerts']} WHERE state = 'open' ORDER BY id")  # noqa: S608
-            blocks = self._rows("SELECT * FROM blocks") if self._db.table("blocks").exists() else []
-            parts = stored_parts(self._db.conn, [row["id"] for row in opened], stored)
+            parts = stored_parts(self._connection, [row["id"] for row in opened], stored)
             alerts = tuple(alert_from_rows(row, parts[row["id"]]) for row in opened)
-            return StartFacts(highest_id, alerts, tuple(block_from_row(row) for row in blocks))
+            silences, no_silences = self._readable("silences", silence_from_row)
+            baselines, no_baselines = self._readable("baselines", baseline_from_row)
+            return StartFacts(
+                highest_id,
+                alerts,
+                tuple(block_from_row(row) for row in self._all("blocks")),
+                tuple(silences),
+                dict(baselines),
+                no_silences + no_baselines,
+            )
+
+    def _all(self, table: str) -> list[sqlite3.Row]:
+        """Return the rows of a table; none where the schema is an earlier release's without it."""
+        return self._rows(f"SELECT * FROM {table}") if self._db.table(table).exists() else []  # noqa: S608
+
+    def _readable(self, table: str, from_row: Callable[[Row], _T]) -> tuple[list[_T], int]:
+        """Return what can be made of a table's rows, and of how many nothing can."""
+        found, damaged = [], 0
+        for row in self._all(table):
+            try:
+                found.append(from_row(row))
+            except ValueError:
+                damaged += 1
+        return found, damaged
 
     def write(self, batch: Batch) -> None:
         """Write a batch in one transaction: all of it or nothing."""
-        if not (batch.alerts or batch.blocks):
+        if batch.is_empty:
             return
+        baselines = _baseline_rows(batch.baselines)
         with self._transaction():
             rows = [alert_to_row(saved.alert, to_ms(saved.wall_s)) for saved in batch.alerts]
             self._db.table("alerts").upsert_all(rows, pk="id")
             for saved in batch.alerts:
                 self._parts.write(saved.alert)
-            self._write_blocks(batch.blocks)
+            self._write_standing("blocks", batch.blocks, block_to_row)
+            self._write_standing("silences", batch.silences, silence_to_row)
+            self._write_baselines(baselines)
 
     def close_interrupted(self, before_id: int, wall_s: float) -> tuple[int, ...]:
         """Close open alerts with an id below ``before_id`` as interrupted; return their ids.
@@ -153,73 +164,45 @@ class HistoryDatabase:
         with self._transaction():
             return self._delete_closed(SHRINK_STEP_ALERTS, "", [])
 
-    def finish_expiry(self, wall_s: float) -> None:
-        """Delete the blocks that ended before ``wall_s``, and give back to the disk what was freed."""
+    def finish_expiry(self, wall_s: float, updated_before_s: float) -> None:
+        """Delete what has ended before ``wall_s`` or is no longer usual, and give the room back to the disk.
+
+        ``updated_before_s`` is the moment since which a baseline that is kept has changed.
+        """
         with self._transaction():
-            self._db.execute("DELETE FROM blocks WHERE until_ms <= ?", [to_ms(wall_s)])
+            for table in ("blocks", "silences"):
+                self._db.execute(f"DELETE FROM {table} WHERE until_ms <= ?", [to_ms(wall_s)])  # noqa: S608
+            self._db.execute("DELETE FROM baselines WHERE updated_at_ms < ?", [to_ms(updated_before_s)])
         # The file shrinks when the -wal is folded in; passive does what it can without waiting.
         self._pragma("wal_checkpoint(PASSIVE)")
 
-    def replaced(self) -> bool:
-        """Return whether the path no longer leads to this database: removed, or another in its place."""
-        try:
-            return self._identify() != self._identity
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
+    def _write_standing(
+        self, table: str, changes: Mapping[str, _T | None], to_row: Callable[[_T], dict[str, Any]]
+    ) -> None:
+        """Write what is in force, by its target, and remove what is over."""
+        rows = [to_row(item) for item in changes.values() if item is not None]
+        self._db.table(table).upsert_all(rows, pk="target")
+        for target, item in changes.items():
+            if item is None:
+                self._db.execute(f"DELETE FROM {table} WHERE target = ?", [target])  # noqa: S608
 
-    def move_aside(self) -> Path:
-        """Rename the database, its -wal and its -shm out of the way, close, and return the new path."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        aside = self.path.with_name(f"{self.path.name}.corrupt-{stamp}")
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = self.path.with_name(f"{self.path.name}.corrupt-{stamp}-{number}")
-        with self._faults():
-            # Before closing: the last connection to close would fold the -wal in and delete it. The -wal
-            # first: one left behind by a kill -9 in between would be played into the fresh database.
-            for suffix in ("-wal", "-shm", ""):
-                with suppress(FileNotFoundError):
-                    self.path.with_name(self.path.name + suffix).rename(aside.with_name(aside.name + suffix))
-        self.close()
-        return aside
-
-    def close(self) -> None:
-        """Close the connection; a failure is no news by then."""
-        with suppress(sqlite3.Error):
-            self._db.close()
-
-    def _quick_check(self) -> None:
-        until_s = time.monotonic() + QUICK_CHECK_LIMIT_S
-        self._db.conn.set_progress_handler(lambda: time.monotonic() > until_s, 10_000)
-        try:
-            with self._faults():
-                found = self._rows("PRAGMA quick_check(1)")[0][0]
-        except HistoryFaultError as fault:
-            if getattr(fault.__cause__, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
-                raise
-            found = "ok"
-        finally:
-            self._db.conn.set_progress_handler(None, 0)
-        if found != "ok":
-            raise CorruptHistoryError(f"{self.path}: {found}")
-
-    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
-        return self._db.execute(sql, list(parameters)).fetchall()
-
-    def _pragma(self, name: str) -> int:
-        with self._faults():
-            value: int = self._rows(f"PRAGMA {name}")[0][0]
-            return value
-
-    def _write_blocks(self, blocks: Mapping[str, Block | None]) -> None:
-        rows: list[dict[str, Any]] = [block_to_row(block) for block in blocks.values() if block is not None]
-        self._db.table("blocks").upsert_all(rows, pk="target")
-        for target, block in blocks.items():
-            if block is None:
-                self._db.execute("DELETE FROM blocks WHERE target = ?", [target])
+    def _write_baselines(self, rows: Sequence[tuple[str, str, int]]) -> None:
+        """Write what has changed of the baselines, and keep the newest of all there are."""
+        if not rows:
+            return
+        self._connection.executemany(
+            "INSERT INTO baselines VALUES (?, ?, ?) ON CONFLICT (listener) DO UPDATE"
+            " SET state = excluded.state, updated_at_ms = excluded.updated_at_ms"
+            " WHERE state != excluded.state",
+            rows,
+        )
+        excess = self._rows("SELECT count(*) FROM baselines")[0][0] - MAX_BASELINES
+        if excess > 0:
+            self._db.execute(
+                "DELETE FROM baselines WHERE listener IN"
+                " (SELECT listener FROM baselines ORDER BY updated_at_ms, listener LIMIT ?)",
+                [excess],
+            )
 
     def _delete_closed(self, limit: int, condition: str, parameters: list[object]) -> int:
         # The condition is one of this module's own texts; what it compares with is a parameter.
@@ -236,31 +219,19 @@ class HistoryDatabase:
             self._rows(f"PRAGMA incremental_vacuum({pages})")
         return pages
 
-    def _identify(self) -> tuple[int, int]:
-        status = self.path.stat()
-        return status.st_dev, status.st_ino
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._faults():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.commit()
-            except BaseException:
-                self._parts.forget()
-                with suppress(sqlite3.Error):
-                    self._db.rollback()
-                raise
-
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
         try:
-            yield
-        except OSError as error:
-            raise HistoryFaultError(f"{error.filename or self.path}: {error.strerror}") from error
-        except sqlite3.Error as error:
-            # Extended result codes keep the primary one in their low byte (sqlite.org/rescode.html).
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            kind = CorruptHistoryError if code in _CORRUPT_CODES else HistoryFaultError
-            raise kind(f"{self.path}: {error}") from error
+            with super()._transaction():
+                yield
+        except BaseException:
+            self._parts.forget()
+            raise
+
+
+def _baseline_rows(baselines: Baselines) -> list[tuple[str, str, int]]:
+    at_ms = to_ms(baselines.wall_s)
+    return [
+        (listener, json.dumps(state, separators=(",", ":")), at_ms)
+        for listener, state in baselines.states.items()
+    ]

@@ -21,9 +21,9 @@ class HistoryHealth:
     state: str
     #: Why it is degraded, in words; None when it is not.
     error: str | None
-    #: Alerts and blocks that wait for the disk.
+    #: Alerts, blocks, silences and baselines that wait for the disk.
     queued: int
-    #: Alerts whose word never reached the disk because too many waited.
+    #: Words that never reached the disk because too many waited.
     lost: int
     #: Where a damaged database was put, the last time.
     moved_aside: str | None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from synguard.block import Block
-from synguard.endpoint import source_text
+from synguard.history.standing import Standing
 from synguard.model import Alert, AlertState
+from synguard.silence import Silence
 
 #: An update of an open alert is not written sooner than this after the last write of that alert.
 UPDATE_INTERVAL_S = 1.0
 MAX_ALERTS = 10_000
 #: More than the largest `max_blocks`, so that a table replaced once over still fits.
 MAX_BLOCK_CHANGES = 200_000
+MAX_SILENCE_CHANGES = 10_000
 #: Alerts in one transaction: small, so that an opening that comes meanwhile waits little.
 MAX_BATCH = 250
 
@@ -26,11 +29,29 @@ class Saved(NamedTuple):
     wall_s: float
 
 
-class Batch(NamedTuple):
-    """What to write next; a block of None is to be removed."""
+class Baselines(NamedTuple):
+    """What is usual at some listeners, as the detector's JSON-able states, and when that was."""
 
-    alerts: tuple[Saved, ...]
-    blocks: dict[str, Block | None]
+    states: Mapping[str, Mapping[str, Any]]
+    wall_s: float
+
+
+NO_BASELINES = Baselines({}, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What to write next; a block or silence of None is to be removed."""
+
+    alerts: tuple[Saved, ...] = ()
+    blocks: dict[str, Block | None] = field(default_factory=dict)
+    silences: dict[str, Silence | None] = field(default_factory=dict)
+    baselines: Baselines = NO_BASELINES
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to write."""
+        return not (self.alerts or self.blocks or self.silences or self.baselines.states)
 
 
 class Pending:
@@ -40,7 +61,7 @@ class Pending:
     """
 
     def __init__(self, max_alerts: int = MAX_ALERTS) -> None:
-        self.lost = 0
+        self._lost = 0
         self._max_alerts = max_alerts
         #: Openings and closings, to be written at once.
         self._urgent: dict[int, Saved] = {}
@@ -48,12 +69,21 @@ class Pending:
         self._updates: dict[int, Saved] = {}
         #: Alerts on disk and open: when they were last written, and how.
         self._open: dict[int, tuple[float, Saved]] = {}
-        self._block_changes: dict[str, Block | None] = {}
-        self._blocks: dict[str, Block] = {}
+        self.blocks: Standing[Block] = Standing(MAX_BLOCK_CHANGES)
+        self.silences: Standing[Silence] = Standing(MAX_SILENCE_CHANGES)
+        self._baselines = NO_BASELINES
+        #: Listeners whose baseline the disk has not been asked to write yet.
+        self._baselines_left: list[str] = []
 
     def __len__(self) -> int:
-        """Return how many alerts and blocks wait."""
-        return len(self._urgent) + len(self._updates) + len(self._block_changes)
+        """Return how many alerts, blocks, silences and baselines wait."""
+        alerts = len(self._urgent) + len(self._updates)
+        return alerts + len(self.blocks) + len(self.silences) + len(self._baselines_left)
+
+    @property
+    def lost(self) -> int:
+        """Return how many words never reached the disk because too many waited."""
+        return self._lost + self.blocks.lost + self.silences.lost
 
     def put(self, alert: Alert, wall_s: float) -> bool:
         """Take an alert in, over an older word on it; return whether there was room."""
@@ -74,16 +104,10 @@ class Pending:
             self._updates[alert.id] = saved
         return True
 
-    def put_block(self, block: Block) -> None:
-        """Take in a block that is to survive a restart."""
-        target = source_text(block.target)
-        self._blocks[target] = block
-        self._change_block(target, block)
-
-    def drop_block(self, target: str) -> None:
-        """Take in that a block is over."""
-        self._blocks.pop(target, None)
-        self._change_block(target, None)
+    def put_baselines(self, states: Mapping[str, Mapping[str, Any]], wall_s: float) -> None:
+        """Take in what is usual at each listener, over all older words; nobody may change it any more."""
+        self._baselines = Baselines(states, wall_s)
+        self._baselines_left = [*states]
 
     def due(self, now_s: float, *, everything: bool = False) -> Batch:
         """Return what is to be written now; it stays here until it is :meth:`written`."""
@@ -92,11 +116,19 @@ class Pending:
         )
         alerts = list(islice(self._urgent.values(), MAX_BATCH))
         alerts += islice(ripe, MAX_BATCH - len(alerts))
-        return Batch(tuple(alerts), dict(self._block_changes))
+        return Batch(
+            tuple(alerts), self.blocks.changes(), self.silences.changes(), self._due_baselines(len(alerts))
+        )
+
+    def _due_baselines(self, alerts: int) -> Baselines:
+        """Return some of the baselines, if no alert is to be written: none of them is in a hurry."""
+        listeners = () if alerts else self._baselines_left[:MAX_BATCH]
+        states = {listener: self._baselines.states[listener] for listener in listeners}
+        return Baselines(states, self._baselines.wall_s)
 
     def next_due_s(self) -> float | None:
         """Return when something will be due (0 for at once), or None when nothing waits."""
-        if self._urgent or self._block_changes:
+        if self._urgent or len(self.blocks) or len(self.silences) or self._baselines_left:
             return 0.0
         return min((self._due_s(alert_id) for alert_id in self._updates), default=None)
 
@@ -104,25 +136,24 @@ class Pending:
         """Forget what is on disk now; newer words that came in meanwhile stay."""
         for saved in batch.alerts:
             self._alert_written(saved, now_s)
-        for target, block in batch.blocks.items():
-            if target in self._block_changes and self._block_changes[target] is block:
-                del self._block_changes[target]
+        self.blocks.written(batch.blocks)
+        self.silences.written(batch.silences)
+        if batch.baselines.wall_s == self._baselines.wall_s:
+            del self._baselines_left[: len(batch.baselines.states)]
 
     def rewrite(self, wall_s: float) -> None:
         """Ask for everything that is still true again, because the database is a fresh one."""
         for alert_id, (_, saved) in self._open.items():
             self._urgent.setdefault(alert_id, self._updates.pop(alert_id, saved))
         self._open.clear()
-        self.forget_expired_blocks(wall_s)
-        self._block_changes = {**self._blocks}
+        self.blocks.rewrite(wall_s)
+        self.silences.rewrite(wall_s)
+        self._baselines_left = [*self._baselines.states]
 
-    def forget_expired_blocks(self, wall_s: float) -> None:
-        """Forget blocks that ended by themselves before ``wall_s``."""
-        self._blocks = {t: block for t, block in self._blocks.items() if block.until_s > wall_s}
-
-    def know_blocks(self, blocks: Iterable[Block]) -> None:
-        """Take in blocks that are on disk already."""
-        self._blocks.update((source_text(block.target), block) for block in blocks)
+    def forget_ended(self, wall_s: float) -> None:
+        """Forget blocks and silences that ended by themselves before ``wall_s``."""
+        self.blocks.forget_ended(wall_s)
+        self.silences.forget_ended(wall_s)
 
     def alerts(self) -> tuple[Alert, ...]:
         """Return the alerts of which the disk does not have the latest word."""
@@ -131,18 +162,12 @@ class Pending:
     def _make_room(self, *, urgent: bool) -> bool:
         if len(self._urgent) + len(self._updates) < self._max_alerts:
             return True
-        self.lost += 1
+        self._lost += 1
         if urgent and self._updates:
             # An update is the lesser loss: the alert's next update or its closing makes it good.
             del self._updates[next(iter(self._updates))]
             return True
         return False
-
-    def _change_block(self, target: str, block: Block | None) -> None:
-        if target not in self._block_changes and len(self._block_changes) >= MAX_BLOCK_CHANGES:
-            self.lost += 1
-            return
-        self._block_changes[target] = block
 
     def _due_s(self, alert_id: int) -> float:
         return self._open[alert_id][0] + UPDATE_INTERVAL_S if alert_id in self._open else 0.0

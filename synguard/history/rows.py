@@ -1,4 +1,4 @@
-"""Alerts and blocks as rows of the database, and back."""
+"""Alerts, blocks, silences and baselines as rows of the database, and back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from synguard.block import Block
 from synguard.endpoint import Listener, Network, source_text
+from synguard.errors import UsageError
 from synguard.history.records import measurement_to_json, response_from_json, response_to_json
 from synguard.model import (
     Alert,
@@ -22,6 +23,7 @@ from synguard.model import (
     Severity,
     TopSource,
 )
+from synguard.silence import Silence, parse_target, target_text
 
 #: RFC 4291 section 2.5.5.2: IPv4 as ``::ffff:a.b.c.d``.
 _MAPPED = int(IPv6Address("::ffff:0:0"))
@@ -157,3 +159,38 @@ def block_from_row(row: Row) -> Block:
         alert_id=row["alert_id"],
         created_at_s=row["created_at_ms"] / 1000,
     )
+
+
+def silence_to_row(silence: Silence) -> dict[str, Any]:
+    """Return the row of ``silences`` for a silence."""
+    return {
+        "target": target_text(silence.target),
+        "until_ms": to_ms(silence.until_s),
+        "reason": silence.reason,
+        "asked_by": silence.asked_by,
+        "created_at_ms": to_ms(silence.created_at_s),
+    }
+
+
+def silence_from_row(row: Row) -> Silence:
+    """Return the silence of a row of ``silences``. Raises ValueError if it is none."""
+    try:
+        target = parse_target(row["target"])
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return Silence(
+        target=target,
+        until_s=row["until_ms"] / 1000,
+        reason=row["reason"],
+        asked_by=row["asked_by"],
+        created_at_s=row["created_at_ms"] / 1000,
+    )
+
+
+def baseline_from_row(row: Row) -> tuple[str, dict[str, Any]]:
+    """Return the listener and the state of a row of ``baselines``. Raises ValueError if it is none."""
+    listener, state = row["listener"], json.loads(row["state"])
+    Listener.parse(listener)
+    if not isinstance(state, dict):
+        raise ValueError(f"the baseline of {listener} is a {type(state).__name__}")
+    return listener, state

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from synguard.history.database import HistoryDatabase, HistoryFaultError
+from synguard.history.database import HistoryDatabase
+from synguard.history.file import HistoryFaultError
 from synguard.history.pending import Batch, Saved
 from synguard.history.query import get_alert
 from synguard.model import Alert, AlertState, Change, TopSource

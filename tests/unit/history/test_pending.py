@@ -112,8 +112,8 @@ def test_a_fresh_database_gets_what_is_still_true(make_alert: MakeAlert) -> None
     pending = Pending()
     pending.put(make_alert(1, attempts=1), 0.0)
     pending.put(make_alert(2, state=AlertState.CLOSED), 0.0)
-    pending.put_block(Block(ip_network("192.0.2.1"), 100.0, "", "manual"))
-    pending.put_block(Block(ip_network("192.0.2.2"), 10.0, "", "manual"))
+    pending.blocks.put("192.0.2.1", Block(ip_network("192.0.2.1"), 100.0, "", "manual"))
+    pending.blocks.put("192.0.2.2", Block(ip_network("192.0.2.2"), 10.0, "", "manual"))
     flush(pending, 0.0)
     assert len(pending) == 0
     pending.rewrite(wall_s=50.0)
@@ -127,9 +127,9 @@ def test_a_block_changes_once(*, removed: bool) -> None:
     """The last word on a block is the one that is written."""
     pending = Pending()
     block = Block(ip_network("192.0.2.0/24"), 100.0, "", "manual")
-    pending.put_block(block)
+    pending.blocks.put("192.0.2.0/24", block)
     if removed:
-        pending.drop_block("192.0.2.0/24")
+        pending.blocks.drop("192.0.2.0/24")
     assert pending.due(0.0).blocks == {"192.0.2.0/24": None if removed else block}
     pending.written(pending.due(0.0), 0.0)
     assert pending.next_due_s() is None

@@ -1,0 +1,135 @@
+"""The database's file: connecting, checking, one transaction at a time, moving it aside."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+#: A reader's or a backup's short lock is waited for; a longer one degrades.
+BUSY_TIMEOUT_S = 0.25
+#: Reading a database of 1 GiB in full takes seconds, and alerts wait for it: what the first second
+#: does not find, a later read or write will.
+QUICK_CHECK_LIMIT_S = 1.0
+_CORRUPT_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class HistoryFaultError(Exception):
+    """The disk or the database refuses; it may be tried again."""
+
+
+class CorruptHistoryError(HistoryFaultError):
+    """The file is no database, or a damaged one."""
+
+
+class DatabaseFile:
+    """An open database, whatever is in it. Every method raises HistoryFaultError; one thread uses it."""
+
+    def __init__(self, path: Path, *, check: bool = True) -> None:
+        """Connect, making the directory (0750) and the file (0640) if they are missing."""
+        self.path = path
+        with self._faults():
+            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            # SQLite gives its -wal and -shm the database's own mode; addresses are personal data.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640))
+            self._identity = self._identify()
+            self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
+            self._connection.row_factory = sqlite3.Row
+        try:
+            if check:
+                self._quick_check()
+            with self._faults():
+                self._connection.execute("PRAGMA foreign_keys = ON")
+        except HistoryFaultError as fault:
+            if not isinstance(fault, CorruptHistoryError):
+                self.close()
+                raise
+            self.damage: CorruptHistoryError | None = fault
+        else:
+            self.damage = None
+
+    def replaced(self) -> bool:
+        """Return whether the path no longer leads to this database: removed, or another in its place."""
+        try:
+            return self._identify() != self._identity
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+
+    def move_aside(self) -> Path:
+        """Rename the database, its -wal and its -shm out of the way, close, and return the new path."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        aside = self.path.with_name(f"{self.path.name}.corrupt-{stamp}")
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = self.path.with_name(f"{self.path.name}.corrupt-{stamp}-{number}")
+        with self._faults():
+            # Before closing: the last connection to close would fold the -wal in and delete it. The -wal
+            # first: one left behind by a kill -9 in between would be played into the fresh database.
+            for suffix in ("-wal", "-shm", ""):
+                with suppress(FileNotFoundError):
+                    self.path.with_name(self.path.name + suffix).rename(aside.with_name(aside.name + suffix))
+        self.close()
+        return aside
+
+    def close(self) -> None:
+        """Close the connection; a failure is no news by then."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+    def _quick_check(self) -> None:
+        until_s = time.monotonic() + QUICK_CHECK_LIMIT_S
+        self._connection.set_progress_handler(lambda: time.monotonic() > until_s, 10_000)
+        try:
+            with self._faults():
+                found = self._rows("PRAGMA quick_check(1)")[0][0]
+        except HistoryFaultError as fault:
+            if getattr(fault.__cause__, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
+                raise
+            found = "ok"
+        finally:
+            self._connection.set_progress_handler(None, 0)
+        if found != "ok":
+            raise CorruptHistoryError(f"{self.path}: {found}")
+
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def _pragma(self, name: str) -> int:
+        with self._faults():
+            value: int = self._rows(f"PRAGMA {name}")[0][0]
+            return value
+
+    def _identify(self) -> tuple[int, int]:
+        status = self.path.stat()
+        return status.st_dev, status.st_ino
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._faults():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.commit()
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._connection.rollback()
+                raise
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise HistoryFaultError(f"{error.filename or self.path}: {error.strerror}") from error
+        except sqlite3.Error as error:
+            # Extended result codes keep the primary one in their low byte (sqlite.org/rescode.html).
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            kind = CorruptHistoryError if code in _CORRUPT_CODES else HistoryFaultError
+            raise kind(f"{self.path}: {error}") from error
