@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.detection.case import Case, Expected
-from bench.detection.flooded import flood_case, flooded
+from bench.detection.flooded import beside_a_crowd, flood_case, flooded
 from bench.detection.stage import Stage
 from bench.net.line import Line
 from bench.run.arena import Wanted
@@ -104,6 +104,12 @@ CASES: tuple[Case, ...] = (
         _SINGLE,
         FloodSpec(syn_per_s=10_000),
         learn_s=0.0,
+    ),
+    flood_case(
+        "one address, beside a crowd",
+        "2,500 SYN/s from one address beside 6,000 good connections a second.",
+        _SINGLE,
+        play=beside_a_crowd(FloodSpec(syn_per_s=2_500)),
     ),
     flood_case(
         "a /24",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.detection.case import HOST, Case, Expected
-from bench.detection.flooded import flood_case, flooded
+from bench.detection.flooded import beside_a_crowd, flood_case, flooded
 from bench.detection.stage import Stage
 from bench.flood.plan import Shape
 from bench.net.links import owned
@@ -91,6 +91,12 @@ CASES: tuple[Case, ...] = (
         FloodSpec(sources=("any",), syn_per_s=5_000),
         FloodSpec(sources=("client:client",), syn_per_s=40),
         seconds=4.0,
+    ),
+    flood_case(
+        "any address, beside a crowd",
+        "2,500 SYN/s from anywhere beside 6,000 good connections a second.",
+        _SPOOFED,
+        play=beside_a_crowd(FloodSpec(sources=("any",), syn_per_s=2_500)),
     ),
     flood_case(
         "any address, answered by RST",
