@@ -89,7 +89,7 @@ def _default_route(stop: StopRequest) -> tuple[str, ...]:
 def _load(settings: Settings, keeper: Keeper, stop: StopRequest) -> Probe | None:
     """Return the probe, or None when asked to stop meanwhile; Ctrl-C ends the compiler, too."""
     try:
-        probe = Probe.load(_sizes(settings), _groups(settings), keeper.load)
+        probe = Probe.load(Sizes.of(settings), Groups.of(settings), keeper.load)
     except SynguardError:
         if stop.asked:
             return None
@@ -98,16 +98,6 @@ def _load(settings: Settings, keeper: Keeper, stop: StopRequest) -> Probe | None
         return probe
     probe.close()
     return None
-
-
-def _sizes(settings: Settings) -> Sizes:
-    probe = settings.probe
-    return Sizes(probe.max_sources, probe.max_prefixes, probe.max_listeners, settings.respond.max_blocks)
-
-
-def _groups(settings: Settings) -> Groups:
-    probe = settings.probe
-    return Groups(probe.ipv6_prefix, probe.prefix_ipv4, probe.prefix_ipv6)
 
 
 def _guard(

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from synguard.config import Settings
 from synguard.probe import layout
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
 from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
+from synguard.probe.repeating import RepeatedUpdate
 from synguard.probe.syscall import BpfMap, map_memlock_bytes
 
 SOURCE = Path(__file__).parent / "bpf" / "probe.c"
@@ -31,6 +33,12 @@ class Sizes:
     max_listeners: int = 512
     max_blocks: int = 4096
 
+    @classmethod
+    def of(cls, settings: Settings) -> Sizes:
+        """Return what the settings ask for."""
+        probe = settings.probe
+        return cls(probe.max_sources, probe.max_prefixes, probe.max_listeners, settings.respond.max_blocks)
+
     def defines(self) -> dict[str, int]:
         """Return what the C code calls them."""
         return {name.upper(): value for name, value in asdict(self).items()}
@@ -44,6 +52,12 @@ class Groups:
     prefix_ipv4: int = 24
     #: At most 64.
     prefix_ipv6: int = 48
+
+    @classmethod
+    def of(cls, settings: Settings) -> Groups:
+        """Return what the settings ask for."""
+        probe = settings.probe
+        return cls(probe.ipv6_prefix, probe.prefix_ipv4, probe.prefix_ipv6)
 
     def defines(self) -> dict[str, int]:
         """Return what tells tables that are keyed by them from others."""
@@ -64,6 +78,8 @@ class Probe:
         """
         self._loaded = loaded
         self.groups = groups
+        self._settings = RepeatedUpdate(self.maps["settings"], _ONLY_KEY)
+        self._masks = _masks(groups)
         earlier = layout.SETTINGS.unpack(self.maps["settings"].lookup(_ONLY_KEY) or b"")
         used = any(earlier[:2])
         self._secret = earlier[:2] if used else (secrets.randbits(64), secrets.randbits(64))
@@ -139,26 +155,29 @@ class Probe:
         self._write_settings()
 
     def _write_settings(self) -> None:
+        """Hand all of them over; a replay moves the clock with every packet, so this must cost little."""
         room = layout.BLOCK_LENGTHS_MAX - len(self._block_lengths)
-        groups = self.groups
-        source_mask = layout.prefix_mask(groups.source_ipv6, 128)
-        self.maps["settings"].update(
-            _ONLY_KEY,
-            layout.SETTINGS.pack(
-                *self._secret,
-                self._replay_now_ns,
-                source_mask[:8],
-                source_mask[8:],
-                layout.prefix_mask(groups.prefix_ipv6, 64),
-                layout.prefix_mask(groups.prefix_ipv4, 32),
-                self._one_way,
-                self._watches_flows,
-                len(self._block_lengths),
-                *self._block_lengths,
-                *[0] * room,
-            ),
+        layout.SETTINGS.pack_into(
+            self._settings.value,
+            0,
+            *self._secret,
+            self._replay_now_ns,
+            *self._masks,
+            self._one_way,
+            self._watches_flows,
+            len(self._block_lengths),
+            *self._block_lengths,
+            *[0] * room,
         )
+        self._settings.write()
 
     def close(self) -> None:
         """Let go of the descriptors; what is still attached goes on running."""
         self._loaded.close()
+
+
+def _masks(groups: Groups) -> tuple[bytes, ...]:
+    """Return the settings' masks: both halves of an IPv6 source's, then the prefixes'."""
+    source = layout.prefix_mask(groups.source_ipv6, 128)
+    prefix_ipv6 = layout.prefix_mask(groups.prefix_ipv6, 64)
+    return source[:8], source[8:], prefix_ipv6, layout.prefix_mask(groups.prefix_ipv4, 32)

@@ -1,0 +1,112 @@
+"""``synguard replay``: what the daemon would have seen, had it been there."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import click
+
+from synguard.cli.options import TARGET, config_option, format_option
+from synguard.cli.output import duration, figure, moment, write, write_json
+from synguard.config import load
+from synguard.errors import SynguardError
+from synguard.observe.text import printable
+
+#: Between two words of progress: on a terminal, where each overwrites the last, and elsewhere.
+TERMINAL_INTERVAL_S = 0.2
+LOG_INTERVAL_S = 5.0
+
+_TOTALS = ("attempts", "answered", "completed", "aborted", "refused", "unparsed")
+
+
+@click.command("replay")
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--protect",
+    "protect",
+    type=TARGET,
+    multiple=True,
+    metavar="CIDR",
+    help="Addresses that are ours, may be repeated; by default it is inferred, and said.",
+)
+@config_option
+@format_option("text", "json")
+def command(*, file: str, protect: tuple[str, ...], config_file: Path | None, output_format: str) -> None:
+    """Run a capture (pcap, pcapng, gzipped or not; - is standard input) through probe and detector.
+
+    It says what a daemon with these settings would have seen. Needs root; a running daemon is left alone.
+    """
+    settings = load(config_file)
+    # Only now: a wrong option is said at once, and without what a replay loads.
+    from synguard.replay.capture import Capture  # noqa: PLC0415
+    from synguard.replay.replaying import replay  # noqa: PLC0415
+    from synguard.replay.report import describe  # noqa: PLC0415
+
+    networks = [ip_network(text) for text in protect]
+    with closing(Capture(file)) as capture, closing(_Progress()) as progress:
+        report = describe(replay(capture, networks, settings, progress.tell))
+    if output_format == "json":
+        write_json(report)
+    else:
+        write("\n\n".join(_sections(report)))
+    if report["capture"]["error"] is not None:
+        raise SynguardError(f"{report['capture']['file']}: {report['capture']['error']}")
+
+
+class _Progress:
+    """Tells on standard error how far a replay is: a line that changes, or now and then a new one."""
+
+    def __init__(self) -> None:
+        self._on_terminal = sys.stderr.isatty()
+        self._interval_s = TERMINAL_INTERVAL_S if self._on_terminal else LOG_INTERVAL_S
+        self._told_s = time.monotonic()
+        self._columns = 0
+
+    def tell(self, packets: int, of: int | None) -> None:
+        """Say it, unless it was said a moment ago."""
+        if time.monotonic() - self._told_s < self._interval_s:
+            return
+        self._told_s = time.monotonic()
+        text = f"surveyed {packets:,} packets" if of is None else f"replayed {packets:,} of {of:,} packets"
+        if self._on_terminal:
+            click.echo("\r" + text.ljust(self._columns), nl=False, err=True)
+            self._columns = len(text)
+        else:
+            click.echo(text, err=True)
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._columns:
+            click.echo("\r" + " " * self._columns + "\r", nl=False, err=True)
+
+
+def _sections(report: Mapping[str, Any]) -> Iterator[str]:
+    yield "\n".join(printable(line) for line in _summary(report["capture"]))
+    totals = report["totals"]
+    yield "\n".join(f"{name:<16}{figure(totals[name]):>16}" for name in _TOTALS)
+    yield _alerts(report["alerts"])
+
+
+def _summary(capture: Mapping[str, Any]) -> Iterator[str]:
+    packed = ", gzipped" if capture["gzipped"] else ""
+    links = ", ".join(capture["link_types"]) or "no packets"
+    yield f"{capture['file']}: {capture['format']}{packed}, {links}"
+    lasted = "" if capture["duration_s"] is None else f" in {duration(capture['duration_s'])}"
+    since = f", {moment(capture['first_at'])} to {moment(capture['last_at'])}" if lasted else ""
+    yield f"{figure(capture['packets'])} packets{lasted}{since}"
+    ours = ", ".join(capture["ours"]) or "nothing"
+    because = capture["inferred_because"]
+    yield f"taken as ours: {ours}" + (f" (inferred: {because})" if because else "")
+    others = figure(capture["skipped"]["not_ours"])
+    yield f"directions seen: {capture['direction']}; {others} packets are neither to nor from these"
+    yield from capture["notes"]
+
+
+def _alerts(alerts: list[Mapping[str, Any]]) -> str:
+    return f"{len(alerts)} alerts"

@@ -1,0 +1,185 @@
+"""Says which side of a capture is ours: by the operator's word, else by what the first pass found.
+
+The first of these that applies; all are guesses but the first, so the output says which it was:
+
+1. ``--protect``.
+2. The capture's own word on directions (cooked packet types, pcapng flags): who sends what leaves and gets
+   what comes in.
+3. The fewest addresses, at most four, that appear in nearly all packets: a host's own. One that mostly asks
+   and is not answered is no host of ours but a flooder, a scanner or a client of somebody dead.
+4. Those who send SYN-ACKs, if they are part of most packets, and the targets beside them.
+5. The destinations of most SYNs, if they are few.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import collapse_addresses, ip_address, ip_network
+
+from synguard.endpoint import Network, source_text
+from synguard.replay.survey import Survey
+
+#: Part of something that counts as nearly all of it.
+NEARLY_ALL = 0.9
+#: Addresses of one host, at most, and of a network's servers before their prefixes stand for them.
+HOST_ADDRESSES_MAX = 4
+SERVERS_MAX = 8
+#: Destinations, or else their prefixes, that are few.
+TARGETS_MAX = 64
+#: So many SYNs make whoever sends them, and is answered by less than half, no host of ours.
+UNANSWERED_SYNS = 10
+_PREFIX_LENGTHS = {4: 24, 16: 64}
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """Which addresses are taken as ours, and why."""
+
+    networks: tuple[Network, ...]
+    #: ``because`` these words; None where the operator said so.
+    inferred_because: str | None
+
+    def __str__(self) -> str:
+        """Return the networks as people write them."""
+        return ", ".join(map(source_text, self.networks)) or "nothing"
+
+
+class Members:
+    """Tells whether packed addresses lie in networks, by as many look-ups as there are prefix lengths."""
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        starts: dict[int, dict[int, set[int]]] = {4: {}, 16: {}}
+        for network in networks:
+            size = network.max_prefixlen // 8
+            rest_bits = network.max_prefixlen - network.prefixlen
+            starts[size].setdefault(rest_bits, set()).add(int(network.network_address) >> rest_bits)
+        self._starts = {size: tuple(by_rest.items()) for size, by_rest in starts.items()}
+
+    def __contains__(self, address: bytes) -> bool:
+        number = int.from_bytes(address, "big")
+        return any(number >> rest_bits in known for rest_bits, known in self._starts[len(address)])
+
+    def of(self, addresses: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield those of the addresses that lie in them."""
+        return (address for address in addresses if address in self)
+
+
+def infer(survey: Survey) -> Ours:
+    """Return the side that is probably ours; no networks where nothing tells."""
+    ways: tuple[tuple[Callable[[Survey], Collection[bytes]], str], ...] = (
+        (_by_marks, "the capture says which packets came in and which left"),
+        (_by_host, "they appear in nearly all packets"),
+        (_by_answers, "they answer connections"),
+        (_by_targets, "most SYNs are for them"),
+    )
+    for way, because in ways:
+        found = way(survey)
+        if found:
+            return Ours(_networks(found), because)
+    return Ours((), "no address stands out: name them by --protect CIDR")
+
+
+def _networks(found: Collection[bytes]) -> tuple[Network, ...]:
+    """Return the addresses as networks: each one, or of many the prefixes that they lie in."""
+    networks: dict[int, set[Network]] = {4: set(), 16: set()}
+    for address in found:
+        networks[len(address)].add(ip_network((ip_address(address), _length(address, found)), strict=False))
+    # mypy cannot tell that each of the two sets has networks of one version.
+    return tuple(network for each in networks.values() for network in collapse_addresses(each))  # type: ignore[type-var]
+
+
+def _length(address: bytes, found: Collection[bytes]) -> int:
+    return 8 * len(address) if len(found) <= SERVERS_MAX else _PREFIX_LENGTHS[len(address)]
+
+
+def _by_marks(survey: Survey) -> Collection[bytes]:
+    """Return whose packets are marked as ours, if those of nobody else are."""
+    ours = {*survey.marked_in, *survey.marked_out}
+    if not ours:
+        return ()
+    # Of a spoofed flood each source sends once; of what a router passes on, both ends are marked.
+    own = {one for one in ours if not _is_group(one) and _marked(survey, one) >= _share(survey, one)}
+    marked = survey.marked_in.of(own) + survey.marked_out.of(own)
+    everything = sum(survey.marked_in.values()) + sum(survey.marked_out.values())
+    return own if marked >= NEARLY_ALL * everything and len(own) <= TARGETS_MAX else ()
+
+
+def _is_group(address: bytes) -> bool:
+    """Tell whether it is a multicast or broadcast address."""
+    return address[0] == 0xFF if len(address) == 16 else address[0] >= 224
+
+
+def _marked(survey: Survey, address: bytes) -> int:
+    return survey.marked_in.get(address, 0) + survey.marked_out.get(address, 0)
+
+
+def _share(survey: Survey, address: bytes) -> float:
+    """Return how many of an address's packets must be marked as its own, for it to be ours."""
+    return NEARLY_ALL * (survey.sent.get(address, 0) + survey.received.get(address, 0))
+
+
+def _by_host(survey: Survey) -> Collection[bytes]:
+    """Return the fewest addresses that take part in nearly all packets of the sample."""
+    chosen: list[bytes] = []
+    left: Sequence[tuple[bytes, bytes]] = survey.sample
+    enough = (1 - NEARLY_ALL) * len(survey.sample)
+    while len(left) > enough and len(chosen) < HOST_ADDRESSES_MAX:
+        counts = Counter(address for pair in left for address in set(pair))
+        for address in [one for one in counts if _asks_in_vain(survey, one)]:
+            del counts[address]
+        if not counts:
+            return ()
+        most = max(counts.values())
+        # What differs by less than one in fifty is a tie: both ends of one conversation.
+        tied = (one for one in counts if counts[one] >= 0.98 * most)
+        best = max(tied, key=lambda one: (_role(survey, one), one))
+        if counts[best] < 0.05 * len(survey.sample):
+            return ()
+        chosen.append(best)
+        left = [pair for pair in left if best not in pair]
+    return chosen if len(left) <= enough else ()
+
+
+def _role(survey: Survey, address: bytes) -> int:
+    """Return by how much it is asked and answers more than it asks and is answered."""
+    server = survey.asked.get(address, 0) + survey.answering.get(address, 0)
+    return server - survey.asking.get(address, 0) - survey.answered.get(address, 0)
+
+
+def _asks_in_vain(survey: Survey, address: bytes) -> bool:
+    asking = survey.asking.get(address, 0)
+    unanswered = asking - survey.answered.get(address, 0)
+    return asking >= UNANSWERED_SYNS and 2 * unanswered > asking > survey.asked.get(address, 0)
+
+
+def _by_answers(survey: Survey) -> Collection[bytes]:
+    """Return who sends SYN-ACKs, with the other targets in their prefixes, if most packets are theirs."""
+    servers = {one for one in survey.answering if _role(survey, one) > 0}
+    beside = {_prefix(one) for one in servers}
+    servers |= {one for one in survey.asked if _prefix(one) in beside and not survey.asking.get(one)}
+    part = sum(1 for pair in survey.sample if not servers.isdisjoint(pair))
+    return servers if len(servers) <= TARGETS_MAX * 4 and 2 * part >= len(survey.sample) else ()
+
+
+def _prefix(address: bytes) -> bytes:
+    return address[: _PREFIX_LENGTHS[len(address)] // 8]
+
+
+def _by_targets(survey: Survey) -> Collection[bytes]:
+    """Return the destinations of most SYNs, if they, or their prefixes, are few."""
+    enough = NEARLY_ALL * sum(survey.asked.values())
+    prefixes: Counter[bytes] = Counter()
+    for address, count in survey.asked.items():
+        prefixes[_prefix(address) + bytes([len(address)])] += count
+    chosen: set[bytes] = set()
+    covered = 0
+    for prefix, count in prefixes.most_common(TARGETS_MAX):
+        if covered >= enough:
+            break
+        chosen.add(prefix)
+        covered += count
+    if not covered or covered < enough:
+        return ()
+    return {one for one in survey.asked if _prefix(one) + bytes([len(one)]) in chosen}

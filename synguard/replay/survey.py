@@ -1,0 +1,163 @@
+"""The first pass over a capture: who sends, who asks and who answers, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from synguard.replay.formats import INCOMING, OUTGOING, Packet
+from synguard.replay.frames import FRAMERS, ip_header
+
+#: Entries of a tally before those that came least are forgotten.
+TALLY_MAX = 1 << 16
+#: Packets of the sample; it is thinned to half when it is full.
+SAMPLE_MAX = 1 << 13
+#: Live connections noted, at most; as many as the probe notes on a CPU.
+FLOWS_MAX = 1024
+#: A connection goes on by less than this between two of its segments, in bytes.
+_FLOW_WINDOW = 1 << 20
+
+_FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
+
+
+class Tally(dict[bytes, int]):
+    """Counts by address; of too many the rare ones are forgotten, as those of a spoofed flood are."""
+
+    def add(self, address: bytes) -> None:
+        """Count one more."""
+        self[address] = self.get(address, 0) + 1
+        if len(self) > TALLY_MAX:
+            self._forget()
+
+    def _forget(self) -> None:
+        least = sorted(self.values())[TALLY_MAX // 2]
+        kept = {address: count for address, count in self.items() if count > least}
+        self.clear()
+        self.update(kept)
+
+    def of(self, wanted: Iterable[bytes]) -> int:
+        """Return the sum over these addresses."""
+        return sum(self.get(address, 0) for address in wanted)
+
+
+@dataclass(slots=True)
+class _Flow:
+    """One direction of a connection, as far as its numbers tell whether it is alive."""
+
+    destination: bytes
+    sequence: int
+    acknowledgement: int
+    advances: int = 0
+
+
+@dataclass(slots=True)
+class Survey:
+    """What the packets of a capture have in common; addresses are packed."""
+
+    packets: int = 0
+    ip_packets: int = 0
+    first_ns: int | None = None
+    last_ns: int | None = None
+    link_types: dict[int, int] = field(default_factory=dict)
+    #: IP packets by source and by destination.
+    sent: Tally = field(default_factory=Tally)
+    received: Tally = field(default_factory=Tally)
+    #: SYNs by destination and by source, SYN-ACKs by source and by destination.
+    asked: Tally = field(default_factory=Tally)
+    asking: Tally = field(default_factory=Tally)
+    answering: Tally = field(default_factory=Tally)
+    answered: Tally = field(default_factory=Tally)
+    #: Packets that the capture itself calls incoming, by destination, and outgoing, by source.
+    marked_in: Tally = field(default_factory=Tally)
+    marked_out: Tally = field(default_factory=Tally)
+    #: Source and destination of one packet in so many.
+    sample: list[tuple[bytes, bytes]] = field(default_factory=list)
+    #: TCP segments that are neither SYN nor SYN-ACK nor RST.
+    segments: int = 0
+    _stride: int = 1
+    _flows: dict[bytes, _Flow] = field(default_factory=dict)
+
+    def flows(self) -> Iterator[tuple[bytes, bool]]:
+        """Yield the destination of each live flow, and whether the other direction showed as well."""
+        for key, flow in self._flows.items():
+            if flow.advances:
+                yield flow.destination, _way_back(key) in self._flows
+
+    def take(self, packet: Packet) -> None:
+        """Take one more packet."""
+        self.packets += 1
+        if packet.time_ns is not None:
+            if self.first_ns is None:
+                self.first_ns = self.last_ns = packet.time_ns
+            self.first_ns = min(self.first_ns, packet.time_ns)
+            self.last_ns = max(self.last_ns or 0, packet.time_ns)
+        self.link_types[packet.link_type] = self.link_types.get(packet.link_type, 0) + 1
+        framer = FRAMERS.get(packet.link_type)
+        if framer is None:
+            return
+        frame, direction = framer(packet.data)
+        found = ip_header(frame)
+        if found is not None:
+            self._take_ip(frame, *found, packet.direction or direction)
+
+    def _take_ip(self, frame: bytes, version: int, at: int, direction: int) -> None:
+        if version == 4:
+            source, destination = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
+            tcp = at + (frame[at] & 15) * 4 if frame[at + 9] == 6 else 0
+        else:
+            source, destination = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
+            tcp = at + 40 if frame[at + 6] == 6 else 0
+        self.sent.add(source)
+        self.received.add(destination)
+        if direction == INCOMING:
+            self.marked_in.add(destination)
+        elif direction == OUTGOING:
+            self.marked_out.add(source)
+        if self.ip_packets % self._stride == 0:
+            self._sample(source, destination)
+        self.ip_packets += 1
+        if tcp and len(frame) >= tcp + 14:
+            self._take_tcp(source, destination, frame, tcp)
+
+    def _sample(self, source: bytes, destination: bytes) -> None:
+        if len(self.sample) >= SAMPLE_MAX:
+            del self.sample[::2]
+            self._stride *= 2
+            return
+        self.sample.append((source, destination))
+
+    def _take_tcp(self, source: bytes, destination: bytes, frame: bytes, tcp: int) -> None:
+        kind = frame[tcp + 13] & (_FIN | _SYN | _RST | _ACK)
+        if kind == _SYN:
+            self.asked.add(destination)
+            self.asking.add(source)
+        elif kind == _SYN | _ACK:
+            self.answering.add(source)
+            self.answered.add(destination)
+        elif not kind & _RST:
+            self.segments += 1
+            if kind & _ACK:
+                self._take_segment(source, destination, frame[tcp : tcp + 12])
+
+    def _take_segment(self, source: bytes, destination: bytes, head: bytes) -> None:
+        """Note a segment of a connection: it lives if sequence and acknowledgement numbers both go on."""
+        key = source + destination + head[:4]
+        flow = self._flows.get(key)
+        sequence, acknowledgement = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:12], "big")
+        if flow is None:
+            if len(self._flows) < FLOWS_MAX or _way_back(key) in self._flows:
+                self._flows[key] = _Flow(destination, sequence, acknowledgement)
+            return
+        sent = sequence - flow.sequence & 0xFFFFFFFF
+        received = acknowledgement - flow.acknowledgement & 0xFFFFFFFF
+        if 0 < sent <= _FLOW_WINDOW and 0 < received <= _FLOW_WINDOW:
+            flow.advances += 1
+        if sent <= _FLOW_WINDOW and received <= _FLOW_WINDOW and not (sent and received):
+            return
+        flow.sequence, flow.acknowledgement = sequence, acknowledgement
+
+
+def _way_back(key: bytes) -> bytes:
+    """Return the key of a flow's other direction: both addresses and both ports change places."""
+    half, ports = (len(key) - 4) // 2, key[-4:]
+    return key[half:-4] + key[:half] + ports[2:] + ports[:2]
