@@ -92,35 +92,40 @@ static __always_inline void sketch_source(struct listener *listener, u64 hash, u
 /* 0/8, 224/3 and, but from a machine to itself, 127/8 (RFC 6890). Left out is what is seen inside networks and in
  * laboratories: private and shared addresses, link-local ones, those of documentation and of benchmarks.
  */
-static __always_inline u64 is_ipv4_bogon(struct packet *packet)
+static __always_inline int is_ipv4_bogon(struct packet *packet)
 {
-	u64 first = packet->source.bytes[12], to_loopback = is_equal(packet->destination.bytes[12], 127);
+	u32 first = packet->source.bytes[12];
 
-	return is_equal(first, 0) | is_more(first, 223) | (is_equal(first, 127) & ~to_loopback);
+	if (first == 127)
+		return packet->destination.bytes[12] != 127;
+	return first - 1 >= 223;
 }
 
 /* ff00::/8, :: and, but from a machine to itself, ::1; and what IANA has given to nobody: from 4000:: to
  * fbff::, but not 5f00::/16 (RFC 9602). The lowest eighth is left out: NAT64 has sources there, and some overlays.
  */
-static __always_inline u64 is_ipv6_bogon(struct packet *packet)
+static __always_inline int is_ipv6_bogon(struct packet *packet)
 {
-	u64 first = packet->source.bytes[0], words[2], to[2], low;
+	u64 words[2], to[2], low;
+	u32 first = packet->source.bytes[0];
 
+	if (first >= 0x40)
+		return (first < 0xfc && first != 0x5f) || first == 0xff;
 	__builtin_memcpy(words, &packet->source, 16);
 	__builtin_memcpy(to, &packet->destination, 16);
 	low = NET64(words[1]);
-	if (!words[0] && low <= 1)
-		return !low || to[0] || to[1] != words[1];
-	return (is_more(first, 0x3f) & ~is_more(first, 0xfb) & ~is_equal(first, 0x5f)) | is_equal(first, 0xff);
+	if (words[0] || low > 1)
+		return 0;
+	return !low || to[0] || to[1] != words[1];
 }
 
 /* Whether an attempt repeats the ISN or the port of the one before it, which among real clients one in 28,000 does,
  * or has its destination for an ISN, as Mirai's have.
  */
-static __always_inline u64 is_patterned(struct listener *listener, struct packet *packet)
+static __always_inline int is_patterned(struct listener *listener, struct packet *packet)
 {
-	return is_equal(packet->sequence, listener->last_isn) | is_equal(packet->source_port, listener->last_port) |
-	       is_equal(packet->sequence, NET32(ipv4_of(&packet->destination)));
+	return packet->sequence == listener->last_isn || packet->source_port == listener->last_port ||
+	       packet->sequence == NET32(ipv4_of(&packet->destination));
 }
 
 static __always_inline void listener_attempt(struct context *context, struct listener *listener,
@@ -129,8 +134,10 @@ static __always_inline void listener_attempt(struct context *context, struct lis
 	listener->last_ns = context->now_ns;
 	listener->counts.attempts++;
 	listener->bare_attempts += packet->bare;
-	listener->bogon_attempts += packet->ipv6 ? is_ipv6_bogon(packet) : is_ipv4_bogon(packet);
-	listener->patterned_attempts += is_patterned(listener, packet);
+	if (packet->ipv6 ? is_ipv6_bogon(packet) : is_ipv4_bogon(packet))
+		listener->bogon_attempts++;
+	if (is_patterned(listener, packet))
+		listener->patterned_attempts++;
 	listener->last_isn = packet->sequence;
 	listener->last_port = packet->source_port;
 	listener->syn_ttl[packet->ttl / (256 / TTL_BINS)]++;
