@@ -7,7 +7,7 @@ import io
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,22 @@ from synguard.cli.options import (
     config_option,
     database_option,
     format_option,
+    local_option,
+    offline_option,
     settings_for,
     socket_option,
 )
-from synguard.cli.output import duration, figure, moment, percent, table, write, write_json, write_json_line
+from synguard.cli.output import (
+    duration,
+    figure,
+    moment,
+    percent,
+    seconds_between,
+    table,
+    write,
+    write_json,
+    write_json_line,
+)
 from synguard.cli.reading import AlertReading, alert_reading
 from synguard.cli.wording import is_blind, what
 from synguard.errors import UsageError
@@ -40,7 +52,7 @@ _CSV_FIELDS = (
     "id", "kind", "class", "severity", "state", "closed_because", "started_at", "ended_at", "listener",
     "source", "sources_estimated", "attempts", "answered", "completed", "aborted", "refused",
     "dropped_by_us", "half_open_ratio", "peak_syn_per_s", "impact", "response", "response_mode",
-    "response_target",
+    "response_target", "listeners", "silenced",
 )  # fmt: skip
 _HEADINGS = (
     ">ID", "STARTED", "LASTED", "SEVERITY", "WHAT", "LISTENER", "SOURCE", ">ATTEMPTS", ">HALF-OPEN",
@@ -49,7 +61,7 @@ _HEADINGS = (
 #: What a narrow terminal goes without, first the first.
 _SPARE = (">HALF-OPEN", ">ATTEMPTS", "LASTED", ">PEAK SYN/S", "SEVERITY")
 #: Columns of the table's cells while following, when later rows are not known yet.
-_WIDTHS = (6, 20, 8, 8, 23, 21, 18, 11, 9, 10, 0)
+_WIDTHS = (6, 20, 8, 8, 23, 24, 18, 11, 9, 10, 0)
 
 
 @click.command("alerts")
@@ -70,7 +82,8 @@ _WIDTHS = (6, 20, 8, 8, 23, 21, 18, 11, 9, 10, 0)
 @click.option("--limit", type=int, metavar="N", help=f"At most so many; a table shows {TABLE_ROWS}.")
 @click.option("--follow", is_flag=True, help="Go on with new and changed alerts until Ctrl-C.")
 @format_option("table", "json", "jsonl", "csv")
-@click.option("--local", is_flag=True, help="Read the history file even if the daemon runs.")
+@local_option
+@offline_option
 @config_option
 @socket_option
 @database_option
@@ -81,6 +94,7 @@ def command(
     follow: bool,
     output_format: str,
     local: bool,
+    offline: bool,
     config_file: Path | None,
     socket: str | None,
     database: str | None,
@@ -89,18 +103,18 @@ def command(
     """List alerts, newest first."""
     alert_filter = AlertFilter(since_s=since, until_s=until, **restrictions)
     settings = settings_for(config_file, socket=socket, database=database)
-    reading = alert_reading(settings, local=local or database is not None)
+    reading = alert_reading(settings, offline=offline or database is not None)
     if not follow:
-        _list(reading, alert_filter, output_format)
+        _list(reading, alert_filter, output_format, local=local)
     elif output_format == "json":
         raise UsageError("--format json is one list, which --follow never ends: use --format jsonl")
     else:
-        _follow(reading, alert_filter, output_format)
+        _follow(reading, alert_filter, output_format, local=local)
 
 
-def _list(reading: AlertReading, alert_filter: AlertFilter, output_format: str) -> None:
+def _list(reading: AlertReading, alert_filter: AlertFilter, output_format: str, *, local: bool) -> None:
     if output_format == "table":
-        _list_as_table(reading, alert_filter)
+        _list_as_table(reading, alert_filter, local=local)
         return
     alerts = reading.find(alert_filter)
     if output_format == "json":
@@ -112,20 +126,22 @@ def _list(reading: AlertReading, alert_filter: AlertFilter, output_format: str) 
         write(_csv_lines([_CSV_FIELDS, *map(_csv_row, alerts)]))
 
 
-def _list_as_table(reading: AlertReading, alert_filter: AlertFilter) -> None:
+def _list_as_table(reading: AlertReading, alert_filter: AlertFilter, *, local: bool) -> None:
     rows = alert_filter.limit or TABLE_ROWS
     # One more than shown tells whether there are more.
     alerts = reading.find(replace(alert_filter, limit=rows + 1))
     if not alerts:
         click.echo("no alerts", err=True)
         return
-    write(table(_HEADINGS, map(_cells, alerts[:rows]), spare=_SPARE))
+    write(table(_HEADINGS, (_cells(alert, local=local) for alert in alerts[:rows]), spare=_SPARE))
     if len(alerts) > rows and alert_filter.limit is None:
         click.echo(f"the first {rows} alerts; more with --limit", err=True)
 
 
-def _follow(reading: AlertReading, alert_filter: AlertFilter, output_format: str) -> None:
+def _follow(reading: AlertReading, alert_filter: AlertFilter, output_format: str, *, local: bool) -> None:
     emit, heading = _FOLLOW_FORMATS[output_format]
+    if output_format == "table":
+        emit = partial(emit, local=local)
     if heading:
         write(heading)
     asked_at_s = time.time()
@@ -142,8 +158,8 @@ def _follow(reading: AlertReading, alert_filter: AlertFilter, output_format: str
         time.sleep(POLL_INTERVAL_S)
 
 
-def _write_row(alert: Mapping[str, Any]) -> None:
-    write(_aligned(_cells(alert)))
+def _write_row(alert: Mapping[str, Any], *, local: bool = False) -> None:
+    write(_aligned(_cells(alert, local=local)))
 
 
 def _write_csv_row(alert: Mapping[str, Any]) -> None:
@@ -172,23 +188,25 @@ def _csv_row(alert: Mapping[str, Any]) -> list[Any]:
         "response": action.get("response"),
         "response_mode": action.get("mode"),
         "response_target": action.get("target"),
+        "listeners": " ".join(alert.get("listeners") or ()),
+        "silenced": "yes" if alert.get("silenced") else "no",
     }
     return [flat[name] for name in _CSV_FIELDS]
 
 
-def _cells(alert: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(alert: Mapping[str, Any], *, local: bool) -> tuple[str, ...]:
     return (
         str(alert["id"]),
-        moment(alert["started_at"]),
+        moment(alert["started_at"], local=local),
         lasted(alert),
         alert["severity"],
         what(alert),
-        alert["listener"] or "-",
+        _listener(alert),
         _source(alert),
         figure(None if is_blind(alert) else alert["attempts"]),
         percent(alert["half_open_ratio"]),
         figure(None if is_blind(alert) else alert["peak_syn_per_s"]),
-        _action(alert["action"]),
+        _action(alert),
     )
 
 
@@ -196,27 +214,33 @@ def lasted(alert: Mapping[str, Any]) -> str:
     """Return how long a closed alert lasted, or ``open``."""
     if alert["ended_at"] is None:
         return str(alert["state"])
-    began, ended = (datetime.fromisoformat(alert[name]) for name in ("started_at", "ended_at"))
-    return duration((ended - began).total_seconds())
+    return duration(seconds_between(alert["started_at"], alert["ended_at"]))
+
+
+def _listener(alert: Mapping[str, Any]) -> str:
+    """Return ``203.0.113.5:443 +4`` where four more are hit by the same."""
+    more = len(alert.get("listeners") or ()) - 1
+    return f"{alert['listener']} +{more}" if more > 0 else alert["listener"] or "-"
 
 
 def _source(alert: Mapping[str, Any]) -> str:
-    if alert["source"] is not None:
-        return str(alert["source"])
-    if alert["sources_estimated"] is None:
-        return "-"
-    return f"~{figure(alert['sources_estimated'])} sources"
+    source, count = alert["source"], alert["sources_estimated"]
+    if source is None:
+        return "-" if count is None else f"~{figure(count)} sources"
+    if alert["kind"] == AlertKind.REFLECTION:
+        return f"to {source}"
+    return f"{source} ~{figure(count)}" if alert["class"] == AlertClass.PREFIX and count else source
 
 
-def _action(action: Mapping[str, Any] | None) -> str:
+def _action(alert: Mapping[str, Any]) -> str:
+    action, silenced = alert["action"], "silenced" if alert.get("silenced") else ""
     if action is None:
-        return "-"
-    return (
-        str(action["response"]) if action["mode"] == "enforce" else f"{action['response']} ({action['mode']})"
-    )
+        return silenced or "-"
+    done = action["response"] if action["mode"] == "enforce" else f"{action['response']} ({action['mode']})"
+    return ", ".join(filter(None, [done, silenced]))
 
 
-_FOLLOW_FORMATS: Mapping[str, tuple[Callable[[Mapping[str, Any]], None], str | None]] = {
+_FOLLOW_FORMATS: Mapping[str, tuple[Callable[..., None], str | None]] = {
     "table": (_write_row, _aligned(heading.lstrip(">") for heading in _HEADINGS)),
     "jsonl": (write_json_line, None),
     "csv": (_write_csv_row, ",".join(_CSV_FIELDS)),

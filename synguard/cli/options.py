@@ -27,6 +27,11 @@ database_option = click.option(
     "--database", metavar="FILE", help="Read this history file, and not what the daemon says."
 )
 
+local_option = click.option("--local", is_flag=True, help="Times in this machine's time zone, not in UTC.")
+offline_option = click.option(
+    "--offline", is_flag=True, help="Read the history file even if the daemon runs."
+)
+
 
 def format_option(*formats: str) -> Callable[[Any], Any]:
     """Return ``--format`` with these choices, the first of them the default."""

@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import click
@@ -78,6 +80,18 @@ def table(
     return "\n".join(" " * indent + line.rstrip() for line in rendered.getvalue().splitlines())
 
 
+def prose(text: str, *, indent: int = 0, hanging: int | None = None) -> str:
+    """Return a paragraph: on a terminal it is wrapped to the width, elsewhere it is one line.
+
+    ``hanging`` is the indent of all lines but the first, ``indent`` where it is None.
+    """
+    first, rest = " " * indent, " " * (indent if hanging is None else hanging)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_COLUMNS
+    return textwrap.fill(
+        printable(text), max(width, 20), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    )
+
+
 def _columns_that_fit(
     headings: Sequence[str], cells: Sequence[Sequence[str]], spare: Sequence[str], width: int
 ) -> list[int]:
@@ -106,14 +120,29 @@ def figure(value: float | None, unit: str = "") -> str:
     return f"{digits}{unit}"
 
 
+def times(factor: float | None) -> str:
+    """Return a factor in two digits or whole (``0.4``, ``9.9``, ``1,016``), or ``-`` where it is unknown."""
+    if factor is None:
+        return "-"
+    return f"{factor:,.0f}" if factor >= 10 else f"{factor:.2g}"
+
+
 def percent(ratio: float | None) -> str:
     """Return a ratio of 0..1 as a percentage, or ``-`` where it is unknown."""
     return "-" if ratio is None else f"{ratio * 100:.1f}%"
 
 
-def moment(text: str | None) -> str:
-    """Return an ISO time without its fractions, or ``-``."""
-    return "-" if text is None else f"{text[:19]}Z"
+def moment(text: str | None, *, local: bool = False) -> str:
+    """Return an ISO time without its fractions, in UTC or in this machine's time zone, or ``-``."""
+    if text is None:
+        return "-"
+    whole = datetime.fromisoformat(text).replace(microsecond=0)
+    return (whole.astimezone() if local else whole.astimezone(UTC)).isoformat().replace("+00:00", "Z")
+
+
+def seconds_between(began: str, ended: str) -> float:
+    """Return the seconds from one ISO time to another."""
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
 
 
 def duration(seconds: float) -> str:

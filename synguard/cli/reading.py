@@ -24,10 +24,10 @@ class AlertReading(Protocol):
         """Return one alert, or None if there is none of that id."""
 
 
-def alert_reading(settings: Settings, *, local: bool) -> AlertReading:
-    """Return where to ask; ``local`` means the file alone."""
+def alert_reading(settings: Settings, *, offline: bool) -> AlertReading:
+    """Return where to ask; ``offline`` means the file alone."""
     file = FileReading(settings)
-    return file if local else DaemonReading(settings, file)
+    return file if offline else DaemonReading(settings, file)
 
 
 class FileReading:

@@ -1,5 +1,9 @@
 """A history to ask, a daemon's control socket with made-up answers, and the command line to ask with."""
 
+import errno
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_network
@@ -125,6 +129,33 @@ def write_history(path: Path, *alerts: Alert) -> None:
     database.prepare()
     database.write(Batch(tuple(Saved(alert, alert.started_at_s) for alert in alerts), {}))
     database.close()
+
+
+def on_terminal(config_file: Path, width: int, *arguments: str) -> tuple[list[str], str]:
+    """Run ``synguard`` on a terminal of its own; return its lines and its standard error."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "synguard", *arguments, "--config", str(config_file)],
+        stdout=theirs, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "COLUMNS": str(width), "TERM": "xterm"},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        received = b""
+        while chunk := _read_terminal(ours):
+            received += chunk
+        _, errors = process.communicate(timeout=10)
+    os.close(ours)
+    return received.decode().splitlines(), errors
+
+
+def _read_terminal(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError as error:
+        # Linux says EIO when the last process has closed the other side.
+        if error.errno != errno.EIO:
+            raise
+        return b""
 
 
 @pytest.fixture

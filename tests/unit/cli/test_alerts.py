@@ -1,24 +1,33 @@
 """``synguard alerts``: which rows, in which form, and from whom."""
 
 import csv
-import errno
 import io
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from synguard import client
 from synguard.cli.alerts import TABLE_ROWS
+from synguard.endpoint import Listener
 from synguard.errors import SynguardError
 from synguard.history.records import alert_to_json
-from tests.unit.cli.conftest import ALERTS, BLIND, FLOOD, SCAN, SPOOFED, Cli, FakeDaemon, write_history
+from synguard.model import AlertClass, AlertKind
+from tests.unit.cli.conftest import (
+    ALERTS,
+    BLIND,
+    FLOOD,
+    SCAN,
+    SPOOFED,
+    Cli,
+    FakeDaemon,
+    on_terminal,
+    write_history,
+)
 from tests.unit.public import public_directory, python_as_nobody
 
 
@@ -74,6 +83,30 @@ def test_blindness_names_its_cause_and_interface(run_cli: Cli, database: Path) -
     assert (row["kind"], row["class"], row["listener"], row["source"]) == ("blind", "", "", "")
 
 
+def test_table_says_whom_each_kind_is_about(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """Grouped listeners, a prefix with its sources, whom a reflection hits, and silence are in the row."""
+    prefix = replace(
+        FLOOD,
+        alert_class=AlertClass.PREFIX,
+        source=ip_network("198.51.100.0/22"),
+        sources_estimated=97,
+        listeners=tuple(Listener.parse(f"203.0.113.5:{port}") for port in (443, 80, 25, 53, 22)),
+        silenced=True,
+    )
+    reflection = replace(
+        prefix, kind=AlertKind.REFLECTION, alert_class=None, listeners=prefix.listeners[:1], response=None
+    )
+    daemon.answers["alerts"] = [alert_to_json(alert) for alert in (prefix, reflection)]
+    _, of_prefix, of_reflection = run_cli("alerts").stdout.splitlines()
+    assert "syn-flood prefix  203.0.113.5:443 +4  198.51.100.0/22 ~97 " in of_prefix
+    assert of_prefix.endswith("drop (dry-run), silenced")
+    assert "reflection        203.0.113.5:443     to 198.51.100.0/22 " in of_reflection
+    assert of_reflection.endswith(" silenced")
+    row, _ = csv.DictReader(io.StringIO(run_cli("alerts", "--format", "csv").stdout))
+    assert row["listeners"].split() == [str(listener) for listener in prefix.listeners]
+    assert row["silenced"] == "yes"
+
+
 def test_piped_table_has_no_colours_and_no_padding(run_cli: Cli) -> None:
     """A table in a pipe has no escape sequences and no blanks at line ends."""
     output = run_cli("alerts").stdout
@@ -81,37 +114,10 @@ def test_piped_table_has_no_colours_and_no_padding(run_cli: Cli) -> None:
     assert all(line == line.rstrip() for line in output.splitlines())
 
 
-def _on_terminal(config_file: Path, width: int) -> tuple[list[str], str]:
-    """Run ``synguard alerts`` on a terminal of its own; return its lines and its standard error."""
-    ours, theirs = os.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "synguard", "alerts", "--config", str(config_file)],
-        stdout=theirs, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "COLUMNS": str(width), "TERM": "xterm"},
-    ) as process:  # fmt: skip
-        os.close(theirs)
-        received = b""
-        while chunk := _read_terminal(ours):
-            received += chunk
-        _, errors = process.communicate(timeout=10)
-    os.close(ours)
-    return received.decode().splitlines(), errors
-
-
-def _read_terminal(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError as error:
-        # Linux says EIO when the last process has closed the other side.
-        if error.errno != errno.EIO:
-            raise
-        return b""
-
-
 @pytest.mark.parametrize(("width", "spared"), [(200, 0), (120, 4), (60, 5)])
 def test_table_fits_a_terminal(config_file: Path, width: int, spared: int) -> None:
     """On a terminal no line is wider than it; what is left out is said, and what is left is whole."""
-    lines, errors = _on_terminal(config_file, width)
+    lines, errors = on_terminal(config_file, width, "alerts")
     plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
     assert max(map(len, plain)) <= width
     assert len(re.findall("HALF-OPEN|ATTEMPTS|LASTED|PEAK SYN/S|SEVERITY", errors)) == spared
@@ -189,9 +195,9 @@ def test_daemon_is_asked_when_it_runs(run_cli: Cli, daemon: FakeDaemon) -> None:
     assert arguments["filter"] == {"kind": "syn-flood", "limit": 5, "sort": "-started_at"}
 
 
-def test_local_reads_the_file(run_cli: Cli, daemon: FakeDaemon) -> None:
-    """``--local`` leaves a running daemon alone."""
-    assert _ids(run_cli("alerts", "--local", "--format", "json").stdout) == [25, 24, 23]
+def test_offline_reads_the_file(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """``--offline`` leaves a running daemon alone."""
+    assert _ids(run_cli("alerts", "--offline", "--format", "json").stdout) == [25, 24, 23]
     assert not daemon.asked
 
 
@@ -249,6 +255,6 @@ def test_without_permission_nobody_learns_anything() -> None:
         database = directory / "state" / "synguard.db"
         write_history(database, *ALERTS)
         database.parent.chmod(0o750)
-        result = python_as_nobody("-m", "synguard", "alerts", "--local", "--database", str(database))
+        result = python_as_nobody("-m", "synguard", "alerts", "--offline", "--database", str(database))
     assert (result.returncode, result.stdout) == (3, "")
     assert "sudo" in result.stderr
