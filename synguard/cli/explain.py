@@ -34,7 +34,6 @@ from synguard.cli.reading import alert_reading
 from synguard.cli.reasoning import reasoning
 from synguard.cli.wording import evidence_by_name, is_blind, what
 from synguard.errors import SynguardError
-from synguard.observe.text import printable
 
 #: What fits on one screen; the JSON has all.
 SHOWN_CHANGES = 12
@@ -277,7 +276,7 @@ def _timeline(alert: Mapping[str, Any]) -> Iterator[str]:
 
 def _change(change: Mapping[str, Any]) -> str:
     before, after = (change[name] or "-" for name in ("before", "after"))
-    return printable(after if change["before"] is None else f"{before} → {after}")
+    return after if change["before"] is None else f"{before} → {after}"
 
 
 def _top_sources(sources: Sequence[Mapping[str, Any]]) -> str:
