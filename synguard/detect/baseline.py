@@ -21,9 +21,12 @@ Who wants a flood to go unseen may try to make it usual first. Against that:
   tell what is usual, unless by a share of what completed: clients lose some, and more clients lose more.
 * However high the usual rate is, the threshold is raised to at most five times the configured one.
 
-So a baseline of a week, then poisoned for three days as hard as goes unseen, has risen from 0 to less than
-2 half-open a second, which raises no default threshold at all; one of a single day has risen to less than 5.
-A ramp cannot pull it along: in an hour the slow rate rises by less than 0.1, even a young one by less than 2.
+So a quiet listener's baseline of a week, then poisoned for three days as hard as goes unseen, has risen to
+less than 2 half-open a second, which raises no default threshold at all. One of two days rises to less than
+6, which does not either, and one of a single day to less than 9, which makes it 51. Poisoned in clumps, the
+limit of slow shifts is three times as high: 20 SYN/s are then found within two and a half minutes. A ramp
+cannot pull it along: one from 0 to 20 in an hour is found before the slow rate has risen by 0.1, or by 1 at
+a listener that is new.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ QUIET_S, QUIET_COMPLETED = 3600.0, 3600.0
 MOST_LOSS = 1.0
 #: The index of dispersion (variance over mean) of half-open attempts that is assumed, and how many of them
 #: must have been seen before what was learned weighs as much; the highest that is believed.
-CLUMPED, CLUMPED_ATTEMPTS, MOST_CLUMPED = 20.0, 1000.0, 100.0
+CLUMPED, CLUMPED_ATTEMPTS, MOST_CLUMPED = 20.0, 1000.0, 60.0
 #: The highest rate rises by so much in ten seconds, at most.
 PEAK_TIMES, PEAK_MORE_PER_S = 2.0, 10.0
 #: A flood is at least so many times the usual rate, and so many standard deviations of a second above that.
@@ -196,7 +199,7 @@ class Baseline:
 
     @property
     def dispersion(self) -> float:
-        """Return how clumped half-open attempts come: the variance over the mean of their counts (1..100)."""
+        """Return how clumped half-open attempts come: the variance over the mean of their counts (1..60)."""
         count, spread = self._clumps.totals
         learned = (spread + CLUMPED * CLUMPED_ATTEMPTS) / (count + CLUMPED_ATTEMPTS)
         return min(max(learned, 1.0), MOST_CLUMPED)

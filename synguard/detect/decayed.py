@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-#: No count or time that we save comes near this; what does was not written by us.
-LARGEST = 1e15
+#: No figure that we save comes near this, squares of counts included; what does was not written by us.
+LARGEST = 1e30
 
 
 class Decayed:
@@ -47,14 +47,14 @@ def short(number: float) -> float:
 
 
 def numbers(saved: object, count: int, name: str) -> list[float]:
-    """Return a saved list of ``count`` numbers, each from 0 to 1e15; ValueError says what is wrong."""
+    """Return a saved list of ``count`` numbers, each from 0 to 1e30; ValueError says what is wrong."""
     if not isinstance(saved, Sequence) or isinstance(saved, str | bytes) or len(saved) != count:
         raise ValueError(f"{name}: {count} numbers are expected")
     return [number(item, f"{name}[{index}]") for index, item in enumerate(saved)]
 
 
 def number(saved: object, name: str) -> float:
-    """Return a saved number from 0 to 1e15; ValueError says what is wrong with it."""
+    """Return a saved number from 0 to 1e30; ValueError says what is wrong with it."""
     if isinstance(saved, bool) or not isinstance(saved, int | float):
         raise ValueError(f"{name}: a number is expected")
     if not (math.isfinite(saved) and 0 <= saved <= LARGEST):

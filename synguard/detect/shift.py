@@ -32,11 +32,11 @@ variance, the worst of the usual clumped laws (θ of the negative binomial and o
 larger). With ρ = reference / μ and y = D θ the condition reads -ln(1 - y) = ρ y. Its root is the fixed
 point of y = 1 - exp(-ρ y), which one step from the root at ρ = 2 approaches from below, since ρ is never
 less. So θ is between 0.8 / D and 1 / D. D is taken for 20 or, if that is more, for what was learned (at
-most 100).
+most 60).
 
 The limit is 434 at a quiet listener: 20 half-open SYN/s are found after 29 s, 10 SYN/s after 87 s. Beside
 200 connections a second of which 1 % fail 20 SYN/s are found after 43 s. Where clients fail in clumps of
-fifty (D = 100) it takes up to five times as long. No second adds more than a fifth of the limit: a shift
+thirty (D = 60) it takes up to three times as long. No second adds more than a fifth of the limit: a shift
 lasts, and what is faster, ``half_open_per_s`` finds.
 """
 
