@@ -99,6 +99,19 @@ CASES: tuple[Case, ...] = (
         FloodSpec(syn_per_s=2_000, acks_per_syn=2),
     ),
     flood_case(
+        "one address, tagged",
+        "2,000 SYN/s from one address, with an 802.1Q tag of a VLAN that nobody is in.",
+        _SINGLE,
+        FloodSpec(syn_per_s=2_000, vlans=(5,)),
+    ),
+    flood_case(
+        "one address, slow",
+        "60 SYN/s from one address.",
+        _SINGLE,
+        FloodSpec(syn_per_s=60),
+        seconds=5.0,
+    ),
+    flood_case(
         "one address, cold start",
         "10,000 SYN/s from one address to a listener of which nothing is known.",
         _SINGLE,

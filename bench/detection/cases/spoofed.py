@@ -135,6 +135,13 @@ CASES: tuple[Case, ...] = (
         seconds=10.0,
     ),
     flood_case(
+        "any address, pulses",
+        "2,000 SYN/s for 0.3 s in every second: one alert.",
+        _SPOOFED,
+        FloodSpec(sources=("any",), syn_per_s=2_000, pattern="pulse", on_s=0.3, off_s=0.7),
+        seconds=6.0,
+    ),
+    flood_case(
         "any address, pauses",
         "Five seconds of flood, five of rest, and so on for a minute: one alert.",
         _SPOOFED,
