@@ -93,7 +93,8 @@ class Runner:
             self._keep(self._result)
         done.complete = True
         done.verdicts = _verdicts(plan, done)
-        done.confusion = confusion(done.trials)
+        if isinstance(plan.scenario, DetectionScenario):
+            done.confusion = confusion(done.trials)
         for verdict in done.verdicts:
             if verdict.held is not True:
                 self._tell(f"   BROKEN: {verdict.promise}: {verdict.observed}")
