@@ -29,6 +29,8 @@ class Expected:
     kind: str | None = None
     alert_class: str | None = None
     names: Names = "nothing"
+    #: What it should say that the attack does to the server; None: whatever it says.
+    impact: str | None = None
 
     @property
     def called(self) -> str:

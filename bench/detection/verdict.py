@@ -46,6 +46,8 @@ def _misnamed(expected: Expected, truth: Truth, alert: Alert) -> Iterator[str]:
     named = set(alert.get("listeners") or filter(None, [alert["listener"]]))
     if named and not named <= truth.listeners:
         yield f"names {_listed(named - truth.listeners)}, which was not attacked"
+    if expected.impact not in (None, alert["impact"]):
+        yield f"says that the impact is {alert['impact']}, not {expected.impact}"
     if expected.names == "listener" and (missing := truth.listeners - named):
         yield f"does not name {_listed(missing)}"
 

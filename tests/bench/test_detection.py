@@ -72,6 +72,11 @@ def test_what_is_called_rightly_has_no_fault() -> None:
         (SPOOFED, [alert(listeners=["198.18.0.1:80"])], "does not name 198.18.0.1:443"),
         (SPOOFED, [alert(listener=None, listeners=[])], "does not name 198.18.0.1:443"),
         (SINGLE, [alert(alert_class="single-source")], "names the source None, not 192.0.2.9"),
+        (
+            Expected("syn-flood", "spoofed", "listener", impact="unknown"),
+            [alert()],
+            "says that the impact is none, not unknown",
+        ),
     ],
 )
 def test_each_fault_is_said(expected: Expected, alerts: list[dict[str, Any]], fault: str) -> None:

@@ -16,7 +16,7 @@ _DONE = re.compile(r"Nmap done: \d+ IP address")
 _KILL_AFTER_S = 2
 
 
-def scan(host: Endpoint, targets: Sequence[str], *options: str, bound_s: float = 30.0) -> str:
+def scan(host: Endpoint, targets: Sequence[str], *options: str, bound_s: float = 75.0) -> str:
     """Run one whole scan from a host and return what nmap says.
 
     No name is looked up and nobody is asked whether he is there; the rest is nmap's default or an option.

@@ -5,14 +5,29 @@ from __future__ import annotations
 from bench.detection.case import Case
 from bench.detection.cases import (
     floods,
+    forwarded,
     nothing_crowds,
     nothing_hosts,
+    nothing_peers,
+    overload,
+    reflection,
+    scans,
     spoofed,
 )
 from synguard.errors import UsageError
 
 #: Each has ``CASES``, a tuple.
-_GROUPS = (floods, spoofed, nothing_crowds, nothing_hosts)
+_GROUPS = (
+    floods,
+    spoofed,
+    forwarded,
+    scans,
+    overload,
+    reflection,
+    nothing_crowds,
+    nothing_hosts,
+    nothing_peers,
+)
 
 CASES: dict[str, Case] = {case.name: case for group in _GROUPS for case in group.CASES}
 
