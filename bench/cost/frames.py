@@ -34,6 +34,8 @@ class Segment(IntEnum):
     WRONG_ACK = 3
     #: Not TCP; always the same frame.
     UDP = 4
+    #: A scanner's segment without any flag.
+    NULL = 5
 
 
 _FLAGS = {
@@ -41,6 +43,7 @@ _FLAGS = {
     Segment.SYN_ACK: _SYN | _ACK,
     Segment.ACK: _ACK,
     Segment.WRONG_ACK: _ACK,
+    Segment.NULL: 0,
 }
 
 

@@ -58,6 +58,14 @@ def _syn_random(stage: Stage) -> Stream:
     return stage.strangers(stage.scenario.packets_per_trial)
 
 
+def _null_known(stage: Stage) -> Stream:
+    return stage.known().of(Segment.NULL)
+
+
+def _null_random(stage: Stage) -> Stream:
+    return stage.strangers(stage.scenario.packets_per_trial).of(Segment.NULL)
+
+
 def _syn_ack(stage: Stage) -> Stream:
     packets = stage.scenario.packets_per_trial
     syns = stage.strangers(packets)
@@ -71,6 +79,7 @@ def _udp(stage: Stage) -> Stream:
 
 _ATTEMPT = ("attempts",)
 _ACK = ("ack_segments",)
+_NULL = ("null_probes",)
 
 #: In the order in which they are measured.
 PACKETS = (
@@ -86,6 +95,9 @@ PACKETS = (
     Packet("syn-known", Stage.known, {"hot": _ATTEMPT, "cold": _ATTEMPT}, never=("sources_not_admitted",)),
     # A SYN whose source, port and ISN nobody has seen.
     Packet("syn-random", _syn_random, {"cold": _ATTEMPT}),
+    # A scanner's segment without any flag: of a source that has an entry of its own, and of a stranger.
+    Packet("null-known", _null_known, {"hot": _NULL, "cold": _NULL}, never=("sources_not_admitted",)),
+    Packet("null-random", _null_random, {"cold": _NULL}),
     # Our SYN-ACK, leaving; hot: sent again and again.
     Packet(
         "synack", _syn_ack, {"hot": ("egress_tcp", "synack_retransmits"), "cold": ("egress_tcp", "answered")}
