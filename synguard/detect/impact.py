@@ -102,6 +102,18 @@ class Impact:
             seen.impact(), measurements, seen.accept_queue_full, seen.overflows, seen.syn_queue_full
         )
 
+    @property
+    def strained(self) -> bool:
+        """Whether any queue of this namespace was full in the last seconds, so that it is time to look whose.
+
+        A slow application shows in no count of handshakes: without this nobody would suspect its listener.
+        """
+        if not self._readings:
+            return False
+        window = self._window(0)
+        cookies_mean_it = window[-1].syncookies < _FORCED_COOKIES
+        return _rise(window, "ListenDrops") > 0 or (cookies_mean_it and _rise(window, "SyncookiesSent") > 0)
+
     def _window(self, since_ns: int) -> list[ServerReading]:
         """Return the readings that tell of the last seconds, from the one at whose end they begin."""
         from_ns = max(since_ns, self._readings[-1].read_ns - WINDOW_NS)
@@ -171,12 +183,16 @@ class _Seen:
         return max(0, self._rise("ListenDrops") - self._rise("ListenOverflows"))
 
     def _rise(self, counter: str) -> int:
-        first, last = self._window[0].counters, self._window[-1].counters
-        return max(0, last.get(counter, 0) - first.get(counter, 0))
+        return _rise(self._window, counter)
 
     def _per_s(self, count: int) -> float:
         length_ns = self._window[-1].read_ns - self._window[0].read_ns
         return round(count * NS_PER_S / length_ns, 1) if length_ns else 0.0
+
+
+def _rise(window: Sequence[ServerReading], counter: str) -> int:
+    first, last = window[0].counters, window[-1].counters
+    return max(0, last.get(counter, 0) - first.get(counter, 0))
 
 
 def _looks(window: Sequence[ServerReading], listener: Listener) -> list[ListenerQueues]:

@@ -2,8 +2,8 @@
 
 All of it is of this network namespace. One dump has the listening sockets and the half-open handshakes of
 both families; the kernel chooses by state, so that established connections are walked past and not handed
-over. Measured: 10,000 half-open handshakes 5 ms, of which three quarters in the kernel; 18,000 established
-connections beside them 5 ms more; a table of 262,144 buckets with nothing in it 1.3 ms a family.
+over. Measured: 2.5 ms with a table of 262,144 buckets and nothing in it, 9 ms with 10,000 half-open
+handshakes, 14 ms with 18,000 established connections beside them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
@@ -50,7 +50,8 @@ class ListeningSocket(NamedTuple):
 class SocketTable:
     """The TCP sockets of this namespace that matter to a SYN."""
 
-    listening: tuple[ListeningSocket, ...] = ()
+    #: By port.
+    listening: Mapping[int, Sequence[ListeningSocket]] = field(default_factory=dict)
     #: Handshakes in SYN-RECEIVED by their local end.
     half_open: Mapping[Listener, int] = field(default_factory=dict)
 
@@ -62,16 +63,15 @@ class SocketTable:
         in by; that is not known here, and such a socket counts as one of those that share the port.
         """
         found: dict[int, list[ListeningSocket]] = {}
-        for one in self.listening:
-            if one.port == listener.port:
-                found.setdefault(_closeness(one, listener.address), []).append(one)
+        for one in self.listening.get(listener.port, ()):
+            found.setdefault(_closeness(one, listener.address), []).append(one)
         best = max(found, default=0)
         return tuple(found[best]) if best else ()
 
 
 def read_sockets() -> SocketTable:
     """Return the sockets of the calling thread's network namespace. Raises OSError if the kernel refuses."""
-    listening = []
+    listening: dict[int, list[ListeningSocket]] = {}
     half_open: Counter[tuple[int, bytes, bytes]] = Counter()
     for family in (socket.AF_INET, socket.AF_INET6):
         for message in sockdiag.dump(
@@ -81,13 +81,14 @@ def read_sockets() -> SocketTable:
             extensions=(sockdiag.INET_DIAG_SKMEMINFO,),
         ):
             if message[_STATE] == sockdiag.TCP_LISTEN:
-                listening.append(_listening(message))
+                found = _listening(message)
+                listening.setdefault(found.port, []).append(found)
             else:
                 half_open[message[0], message[_LOCAL_PORT], message[_LOCAL_ADDRESS]] += 1
     by_listener: Counter[Listener] = Counter()
     for (kind, port, address), count in half_open.items():
         by_listener[Listener(_address(kind, address), int.from_bytes(port))] += count
-    return SocketTable(tuple(listening), by_listener)
+    return SocketTable(listening, by_listener)
 
 
 def queues_of(

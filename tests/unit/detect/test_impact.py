@@ -263,3 +263,26 @@ def test_listeners_are_judged_each_by_their_own_queues() -> None:
     for one in both:
         impact.take(one)
     assert [impact.of(each, 100 * 10**9).impact for each in (WEB, MAIL)] == ["cookies", "none"]
+
+
+@pytest.mark.parametrize(
+    ("syncookies", "rose", "strained"),
+    [
+        (1, "ListenDrops", True),
+        (2, "ListenDrops", True),
+        (1, "SyncookiesSent", True),
+        (2, "SyncookiesSent", False),
+        (1, "TCPReqQFullDoCookies", False),
+    ],
+)
+def test_a_full_queue_somewhere_is_a_reason_to_look(syncookies: int, rose: str, *, strained: bool) -> None:
+    """Drops, and cookies that are not forced and the stack's own, say that some queue was full."""
+    impact = Impact()
+    assert not impact.strained
+    impact.take(reading(100, None, syncookies=syncookies, **{rose: 7}))
+    assert not impact.strained
+    impact.take(reading(101, None, syncookies=syncookies, **{rose: 8}))
+    assert impact.strained is strained
+    for second in range(7):
+        impact.take(reading(102 + second, None, syncookies=syncookies, **{rose: 8}))
+    assert not impact.strained

@@ -19,7 +19,8 @@ from synguard.impact.sockets import ListeningSocket, SocketTable
 from synguard.server import ServerReading
 
 WEB = Listener.parse("192.0.2.1:80")
-TABLE = SocketTable((ListeningSocket(ip_address("192.0.2.1"), 80, False, False, 0, 128, 0),), {WEB: 9})
+SOCKET = ListeningSocket(ip_address("192.0.2.1"), 80, False, False, 0, 128, 0)
+TABLE = SocketTable({80: [SOCKET]}, {WEB: 9})
 NETSTAT = """\
 TcpExt: SyncookiesSent SomethingElse ListenOverflows ListenDrops
 TcpExt: 12 99 3 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 
 import pytest
@@ -32,6 +33,15 @@ WILD4, WILD6, ONLY6 = bound("0.0.0.0"), bound("::"), bound("::", only=True)  # n
 EXACT4, MAPPED4, EXACT6 = bound("192.0.2.1"), bound("192.0.2.1", ipv6=True), bound("2001:db8::1")
 
 
+def made(*sockets: ListeningSocket, half_open: Mapping[str, int] | None = None) -> SocketTable:
+    """Return a table of these sockets, and of handshakes by the listener's text."""
+    ports = {one.port for one in sockets}
+    return SocketTable(
+        {port: [one for one in sockets if one.port == port] for port in ports},
+        {Listener.parse(text): count for text, count in (half_open or {}).items()},
+    )
+
+
 @pytest.mark.parametrize(
     ("listener", "sockets", "answers"),
     [
@@ -58,18 +68,17 @@ def test_the_closest_sockets_answer(
     listener: str, sockets: list[ListeningSocket], answers: list[ListeningSocket]
 ) -> None:
     """An exact address beats a wildcard, IPv4 beats an IPv6 socket that takes both, and equals share."""
-    assert SocketTable(tuple(sockets)).answering(Listener.parse(listener)) == tuple(answers)
+    assert made(*sockets).answering(Listener.parse(listener)) == tuple(answers)
 
 
 def test_queues_of_a_wildcard_are_those_of_all_its_addresses() -> None:
     """What half-opens at one address fills the queue for the others, unless a closer socket holds it."""
-    half_open = {
-        Listener.parse("192.0.2.1:80"): 7,
-        Listener.parse("192.0.2.2:80"): 10,
-        Listener.parse("192.0.2.3:80"): 20,
-        Listener.parse("192.0.2.2:81"): 40,
-    }
-    table = SocketTable((WILD4, EXACT4, bound("0.0.0.0", 81)), half_open)  # noqa: S104 - nothing is bound
+    table = made(
+        WILD4,
+        EXACT4,
+        WILD4._replace(port=81),
+        half_open={"192.0.2.1:80": 7, "192.0.2.2:80": 10, "192.0.2.3:80": 20, "192.0.2.2:81": 40},
+    )
     wanted = [Listener.parse(f"192.0.2.{number}:80") for number in (1, 2, 9)]
     found = queues_of(table, [*wanted, Listener.parse("192.0.2.2:82")], COOKIES)
     assert {str(listener): queues.syn_queue for listener, queues in found.items()} == {
@@ -81,12 +90,10 @@ def test_queues_of_a_wildcard_are_those_of_all_its_addresses() -> None:
 
 def test_sockets_that_share_a_port_are_summed_and_the_worst_is_shown() -> None:
     """Each takes its share of SYNs: the one with the least room fills up first."""
-    table = SocketTable(
-        (
-            bound("192.0.2.1", waiting=11, limit=10, drops=3),
-            bound("192.0.2.1", waiting=20, limit=99, drops=4),
-        ),
-        {Listener.parse("192.0.2.1:80"): 22},
+    table = made(
+        bound("192.0.2.1", waiting=11, limit=10, drops=3),
+        bound("192.0.2.1", waiting=20, limit=99, drops=4),
+        half_open={"192.0.2.1:80": 22},
     )
     (queues,) = queues_of(table, [Listener.parse("192.0.2.1:80")], COOKIES).values()
     assert (queues.accept_queue, queues.accept_queue_limit, queues.accept_queue_worst) == (31, 109, 1.0)
@@ -96,7 +103,7 @@ def test_sockets_that_share_a_port_are_summed_and_the_worst_is_shown() -> None:
 
 def test_drops_that_one_socket_does_not_tell_are_unknown() -> None:
     """A sum of some would look like all."""
-    table = SocketTable((EXACT4, EXACT4._replace(drops=None)))
+    table = made(EXACT4, EXACT4._replace(drops=None))
     (queues,) = queues_of(table, [Listener.parse("192.0.2.1:80")], COOKIES).values()
     assert queues.drops is None
 
