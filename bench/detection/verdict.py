@@ -103,8 +103,18 @@ def told(alert: Alert) -> str:
         f"peak {alert['peak_syn_per_s']} SYN/s, about {alert['sources_estimated']} sources",
         f"action {action['response']} {action['target']}" if action else "no action",
         f"evidence {evidence or 'none'}",
+        *_reasoning(alert),
     ]
     return "; ".join(parts)
+
+
+def _reasoning(alert: Alert) -> Iterator[str]:
+    if measured := alert.get("measurements"):
+        words = (f"{one['name']} {one['observed']:.4g} of {one['threshold']}" for one in measured)
+        yield f"measured {', '.join(words)}"
+    if changes := alert.get("timeline"):
+        words = (f"{one['what']} {one['before']} → {one['after']}" for one in changes)
+        yield f"changed {', '.join(words)}"
 
 
 def _listed(words: set[str] | Sequence[str]) -> str:

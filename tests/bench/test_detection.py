@@ -128,6 +128,10 @@ def test_an_alert_is_told_with_what_it_was_judged_by() -> None:
     line = told(alert())
     assert line.startswith("#1 syn-flood spoofed; open, high, impact none; on 198.18.0.1:443 from None")
     assert line.endswith("evidence syns_per_source 1.0 (0.4)")
+    measured = {"name": "half_open_per_s", "observed": 2026.2, "threshold": 50}
+    change = {"what": "class", "before": "distributed", "after": "spoofed"}
+    line = told(alert(measurements=[measured], timeline=[change]))
+    assert line.endswith("measured half_open_per_s 2026 of 50; changed class distributed → spoofed")
     assert told(alert(kind="overload", alert_class=None)).startswith("#1 overload;")
 
 
