@@ -15,8 +15,9 @@ from synguard.errors import SynguardError
 
 #: Long enough for whatever is said within a second, and for a change of mind after it.
 _FLOOD_S = 3.0
-_LEARN_S = 1.5
-_PER_S = 60.0
+#: More than the hundred handshakes that make a listener a known one.
+_LEARN_S = 1.6
+_PER_S = 100.0
 _CROWD_PER_S = 6_000.0
 _CROWD_ADDRESSES = 100
 _CROWD_HELD = 0.9
