@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import socket
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,8 +20,10 @@ from bench.net.namespaces import SILENT_IPV4, Topology, run_in, wait_until
 from synguard.detect.impact import Impact, ImpactFinding
 from synguard.endpoint import Listener
 from synguard.impact.impact import ServerWatch
+from synguard.impact.sockets import read_sockets
 from synguard.server import ServerReading
 
+from .commands import run
 from .conftest import OpenListener, StartDaemon
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
@@ -66,28 +69,25 @@ class Observer:
         self._began_ns = self._began_ns or shown[-1].read_ns
         return shown[-1]
 
-    def of(self, listener: Listener) -> ImpactFinding:
+    def of(self, listener: Listener, unfinished: int | None = None) -> ImpactFinding:
         """Return the impact since the first look."""
         assert self._began_ns is not None
-        return self._impact.of(listener, self._began_ns)
+        return self._impact.of(listener, self._began_ns, unfinished)
 
 
 @pytest.fixture
 def observer(topology: Topology, undo: contextlib.ExitStack) -> Observer:
     """Return who watches the server; a victim and another listener are there already, nobody accepts."""
     for port in (PORT, OTHER_PORT):
-        made = run_in(
-            topology.server,
-            lambda port=port: socket.create_server(("", port), backlog=LIMIT),  # type: ignore[misc]
-        )
+        made = run_in(topology.server, partial(socket.create_server, ("", port), backlog=LIMIT))
         undo.enter_context(made)
     return Observer(topology.server, undo)
 
 
 def flood(topology: Topology, frames: int) -> FloodPlan:
-    """Return so many SYNs from one address that answers nothing."""
+    """Return so many SYNs to the guarded host, from one address that answers nothing."""
     return FloodPlan(
-        destination=str(topology.server.ipv4.ip),
+        destination=str(topology.guarded.ipv4.ip),
         destination_port=PORT,
         sources=(str(SILENT_IPV4),),
         syn_per_s=2000.0,
@@ -165,6 +165,27 @@ def test_an_application_that_accepts_nobody_is_called_overloaded(
     assert found.overflows > 0
     beside = observer.of(observer.other)
     assert (beside.impact, beside.accept_queue_full, beside.overflows) == ("none", False, 0)
+
+
+def test_a_port_that_is_passed_on_is_unknown_though_a_proxy_listens(undo: contextlib.ExitStack) -> None:
+    """Where NAT sends a container its SYNs, the socket that listens here holds none of those unfinished."""
+    topology = undo.enter_context(Topology(role="gateway"))
+    guarded = topology.guarded
+    rule = f"ip daddr {guarded.ipv4.ip} tcp dport {PORT} dnat to {topology.server.ipv4.ip}:{OTHER_PORT}"
+    hook = "type nat hook prerouting priority -100"
+    run(guarded, "nft", f"table ip passing {{ chain on {{ {hook}; {rule}; }}; }}")
+    for endpoint, port in ((guarded, PORT), (topology.server, OTHER_PORT)):
+        undo.enter_context(run_in(endpoint, partial(socket.create_server, ("", port), backlog=LIMIT)))
+    observer = Observer(guarded, undo)
+    with FloodGenerator.between(topology) as generator:
+        observer.look()
+        generator.flood(flood(topology, 400))
+    for _ in range(2):  # the second one is a whole second after the flood began
+        observer.look()
+    behind = run_in(topology.server, read_sockets).half_open
+    assert sum(behind.values()) > LIMIT
+    assert observer.of(observer.victim).impact == "none"
+    assert observer.of(observer.victim, unfinished=400).impact == "unknown"
 
 
 def test_the_daemon_shows_the_queues_of_who_is_flooded(
