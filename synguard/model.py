@@ -201,7 +201,7 @@ class Change:
     """One entry of an alert's timeline: what was changed, from what to what, and why."""
 
     at_s: float
-    #: ``state``, ``class``, ``source``, ``listener``, ``severity``, ``impact`` or ``response``.
+    #: ``state``, ``class``, ``source``, ``listener``, ``severity``, ``impact``, ``response`` or ``silence``.
     what: str
     before: str | None
     after: str | None

@@ -35,6 +35,7 @@ def parse_target(text: str) -> Target:
     """Read a target. Raises UsageError with the nearest right form."""
     host, port = _split(text)
     try:
+        _check_zone(host)
         network = unmapped(ip_network(host))
     except ValueError as error:
         raise UsageError(f"{text!r} is no target: {_nearest(host, port)}") from error
@@ -46,11 +47,19 @@ def parse_target(text: str) -> Target:
     return Listener(network.network_address, int(port))
 
 
+def _check_zone(host: str) -> None:
+    """Raise ValueError for ``fe80::1%eth0``: no packet says which interface it means."""
+    if "%" in host:
+        raise ValueError(f"{host} names an interface")
+
+
 def _split(text: str) -> tuple[str, str | None]:
     """Return the part before a port, and the port if one is written."""
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        return host, rest.removeprefix(":") if rest else None
+        host, closed, rest = text[1:].partition("]")
+        if not closed or rest[:1] not in ("", ":"):
+            return text, None
+        return host, rest[1:] if rest else None
     if text.count(":") == 1:
         host, _, port = text.partition(":")
         return host, port
@@ -59,6 +68,9 @@ def _split(text: str) -> tuple[str, str | None]:
 
 def _nearest(host: str, port: str | None) -> str:
     """Say what may have been meant."""
+    host, names_interface, _ = host.partition("%")
+    if names_interface:
+        return f"leave out what follows the %: {host}"
     try:
         address = ip_address(host)
     except ValueError:

@@ -10,7 +10,19 @@ import click
 from synguard.errors import SynguardError
 
 #: Each is a module here with a ``command``; the daemon must not load what renders tables.
-COMMANDS = ("run", "alerts", "explain", "status", "block", "respond", "detach", "config", "doctor", "replay")
+COMMANDS = (
+    "run",
+    "alerts",
+    "explain",
+    "status",
+    "block",
+    "respond",
+    "silence",
+    "detach",
+    "config",
+    "doctor",
+    "replay",
+)
 
 INTERRUPTED = 130
 

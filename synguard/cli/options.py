@@ -13,6 +13,7 @@ import click
 from synguard.config import Settings, load
 from synguard.endpoint import source_text
 from synguard.errors import UsageError
+from synguard.silence import parse_target, target_text
 from synguard.timespec import parse_duration, parse_time
 
 config_option = click.option(
@@ -72,6 +73,7 @@ def _target(text: str) -> str:
 TIME = _Parsed("time", lambda text: parse_time(text, time.time()))
 DURATION = _Parsed("duration", parse_duration)
 TARGET = _Parsed("addr|prefix", _target)
+SILENCE_TARGET = _Parsed("target", lambda text: target_text(parse_target(text)))
 
 
 def settings_for(

@@ -54,11 +54,14 @@ def _sections(status: Mapping[str, Any]) -> Iterator[str]:
 
 def _head(status: Mapping[str, Any]) -> str:
     responses = status["responses"]
-    return (
-        f"synguard {status['version']}, pid {status['pid']}, up {duration(status['uptime_s'])}\n"
+    lines = [
+        f"synguard {status['version']}, pid {status['pid']}, up {duration(status['uptime_s'])}",
         f"responding: {status['respond']} (drop = {status['drop']}), {responses['blocks']} blocks, "
-        f"{responses['actions']} actions, {responses['refused']} refused"
-    )
+        f"{responses['actions']} actions, {responses['refused']} refused",
+    ]
+    if status["silences"]:
+        lines.append(f"silences in force: {status['silences']} (`synguard silence list` shows them)")
+    return "\n".join(lines)
 
 
 def _interfaces(interfaces: list[Mapping[str, Any]]) -> str:
@@ -134,7 +137,11 @@ def _more(rows: list[Mapping[str, Any]]) -> str:
 def _alerts(alerts: list[Mapping[str, Any]]) -> str:
     if not alerts:
         return "no open alerts"
-    lines = (f"  {one['id']}: {what(one)} {one['listener'] or ''} {one['source'] or ''}" for one in alerts)
+    lines = (
+        f"  {one['id']}: {what(one)} {one['listener'] or ''} {one['source'] or ''}"
+        f" {'(silenced)' if one['silenced'] else ''}"
+        for one in alerts
+    )
     return "\n".join(["open alerts (`synguard explain ID` says why)", *map(" ".join, map(str.split, lines))])
 
 
@@ -176,7 +183,7 @@ def _trouble(status: Mapping[str, Any]) -> str:
     for what_fails, error in stack["unreadable"].items():
         lines.append(f"impact: {what_fails} cannot be read: {printable(error)}")
     if history["queued"] or history["lost"]:
-        waiting = f"{history['queued']} alerts and blocks wait to be written"
+        waiting = f"{history['queued']} changes wait to be written"
         lines.append(f"history: {waiting}, {history['lost']} were lost")
     if history["moved_aside"]:
         lines.append(f"history: a damaged database was moved to {printable(history['moved_aside'])}")

@@ -14,7 +14,7 @@ from synguard.config import Settings
 from synguard.daemon.control import Handler, Peer, argument
 from synguard.daemon.status import describe
 from synguard.daemon.watch import Watch
-from synguard.endpoint import Network, source_text, unmapped
+from synguard.endpoint import Listener, Network, source_text, unmapped
 from synguard.errors import UsageError
 from synguard.history.filter import AlertFilter
 from synguard.history.query import DamagedHistoryError, find_alerts, get_alert
@@ -23,9 +23,12 @@ from synguard.history.store import HistoryStore
 from synguard.model import Alert, RespondMode
 from synguard.observe.log import LineWriter
 from synguard.respond.responder import Responder
+from synguard.silence import Silence, parse_target, target_text
 
-#: A block by hand lasts at most 30 days: none is without end.
-MAX_BLOCK_TTL_S = 30 * 86400.0
+#: A block or a silence by hand lasts at most 30 days: none is without end.
+MOST_DAYS = 30
+#: Every alert that is silenced carries it.
+MOST_REASON_CHARACTERS = 500
 
 Arguments = Mapping[str, Any]
 _Asked = TypeVar("_Asked")
@@ -59,6 +62,9 @@ class Handlers:
             "block_add": self.block_add,
             "block_remove": self.block_remove,
             "block_clear": self.block_clear,
+            "silence_list": self.silence_list,
+            "silence_add": self.silence_add,
+            "silence_remove": self.silence_remove,
             "respond": self.respond,
         }
 
@@ -97,9 +103,7 @@ class Handlers:
     async def block_add(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:
         """Block a target by hand."""
         target = _target(argument(arguments, "target", str))
-        ttl_s = argument(arguments, "ttl_s", float)
-        if not 1 <= ttl_s <= MAX_BLOCK_TTL_S:
-            raise UsageError(f"a block lasts from 1 s to {MAX_BLOCK_TTL_S / 86400:.0f} days, not {ttl_s:g} s")
+        ttl_s = _lasting("a block", argument(arguments, "ttl_s", float))
         reason = argument(arguments, "reason", str, "") or f"by hand (uid {peer.uid})"
         block = await self._responder.block_by_hand(target, ttl_s, reason, time.time())
         return _block_to_json(block)
@@ -113,6 +117,30 @@ class Handlers:
         """End every block."""
         return {"removed": self._responder.clear(f"by hand (uid {peer.uid})")}
 
+    def silence_list(self, arguments: Arguments, peer: Peer) -> list[dict[str, Any]]:  # noqa: ARG002
+        """Return the silences in force."""
+        return [_silence_to_json(silence) for silence in self._watch.cases.silences.held(time.time())]
+
+    def silence_add(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:
+        """Silence a target for a time; alerts about it that are open already fall silent at once."""
+        target = parse_target(argument(arguments, "target", str))
+        lasts_s = _lasting("a silence", argument(arguments, "for_s", float))
+        reason = argument(arguments, "reason", str, "")
+        if len(reason) > MOST_REASON_CHARACTERS:
+            raise UsageError(f"a reason has at most {MOST_REASON_CHARACTERS} characters, not {len(reason)}")
+        now_s = time.time()
+        silence = Silence(target, now_s + lasts_s, reason, f"uid {peer.uid}", now_s)
+        self._watch.cases.silences.add(silence)
+        self._watch.cases.review()
+        return _silence_to_json(silence)
+
+    def silence_remove(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:
+        """End one silence; alerts about it that are still open are announced and answered now."""
+        target = parse_target(argument(arguments, "target", str))
+        removed = self._watch.cases.silences.remove(target, f"by hand (uid {peer.uid})")
+        self._watch.cases.review()
+        return {"removed": int(removed)}
+
     def respond(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:  # noqa: ARG002
         """Change the mode at run time."""
         text = argument(arguments, "mode", str)
@@ -121,7 +149,7 @@ class Handlers:
         except ValueError as error:
             raise UsageError(f"{text!r} is no mode: off, dry-run or enforce") from error
         self._responder.set_mode(mode)
-        self._watch.mode_changed()
+        self._watch.cases.mode_changed()
         return {"mode": str(mode)}
 
 
@@ -130,6 +158,23 @@ def _target(text: str) -> Network:
         return unmapped(ip_network(text))
     except ValueError as error:
         raise UsageError(f"{text!r} is not an address or a prefix: {error}") from error
+
+
+def _lasting(what: str, seconds: float) -> float:
+    if not 1 <= seconds <= MOST_DAYS * 86400:
+        raise UsageError(f"{what} lasts from 1 s to {MOST_DAYS} days, not {seconds:g} s")
+    return seconds
+
+
+def _silence_to_json(silence: Silence) -> dict[str, Any]:
+    return {
+        "target": target_text(silence.target),
+        "of": "listener" if isinstance(silence.target, Listener) else "source",
+        "until": time_to_json(silence.until_s),
+        "reason": silence.reason,
+        "asked_by": silence.asked_by,
+        "created_at": time_to_json(silence.created_at_s),
+    }
 
 
 def _block_to_json(block: Block) -> dict[str, Any]:

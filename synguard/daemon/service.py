@@ -11,10 +11,12 @@ from functools import partial
 import structlog
 
 from synguard.config import Settings
+from synguard.daemon.cases import Cases
 from synguard.daemon.control import ControlServer
 from synguard.daemon.guard import Guard
 from synguard.daemon.handlers import Handlers
 from synguard.daemon.keeping import Keeper
+from synguard.daemon.silences import Silences
 from synguard.daemon.stopping import StopRequest
 from synguard.daemon.thresholds import thresholds_of
 from synguard.daemon.watch import Watch
@@ -121,15 +123,11 @@ def _guard(
         # Before the probe is there, so that what an earlier one blocked is not let through meanwhile.
         responder.restore(history.blocks(time.time()))
         _attach(guard, keeper, probe)
-        watch = Watch(
-            probe,
-            guard,
-            Detector(thresholds_of(settings), history.next_alert_id()),
-            history,
-            responder,
-            settings=settings.probe,
-            log=log,
-        )
+        detector = Detector(thresholds_of(settings), history.next_alert_id())
+        silences = Silences(settings.probe.ipv6_prefix, history, log)
+        silences.restore(history.silences(time.time()))
+        cases = Cases(detector.open_alerts, history, responder, silences, log)
+        watch = Watch(probe, guard, detector, history, cases, settings=settings.probe, log=log)
         handlers = Handlers(settings, watch, responder, history, log_lines)
         control = ControlServer(
             settings.control.socket_path, settings.control.group, handlers.by_command(), log

@@ -42,7 +42,7 @@ def describe(watch: Watch, responder: Responder, history: HistoryStore, database
         "listeners": listeners,
         "stack": _stack(watch),
         "sources": _sources(watch),
-        "open_alerts": [alert_to_json(alert) for alert in watch.open_alerts()],
+        "open_alerts": [alert_to_json(alert) for alert in watch.cases.open_alerts()],
         "losses": {
             **losses_to_json(totals),
             "sources_unwatched": watch.reader.losses.sources_unwatched,
@@ -56,6 +56,7 @@ def describe(watch: Watch, responder: Responder, history: HistoryStore, database
             "actions": responder.actions,
             "refused": responder.refusals,
         },
+        "silences": len(watch.cases.silences.held(time.time())),
         "history": {"database": database, **_health(history)},
     }
 
@@ -67,7 +68,7 @@ def _one_way(watch: Watch) -> bool:
 
 def _blind(watch: Watch) -> Iterator[dict[str, Any]]:
     """Yield what is not seen now; an alert that merely waits for its close is left out."""
-    for alert in watch.open_alerts():
+    for alert in watch.cases.open_alerts():
         found = {item.name: item.value for item in alert.evidence}
         if alert.kind is AlertKind.BLIND and "until" not in found:
             told = {name: found.get(name) for name in ("cause", "interface", "not_seen", "since", "to_do")}

@@ -200,7 +200,8 @@ class FakeDaemon:
     def handlers(self) -> dict[str, Handler]:
         """Return a handler for every command of the daemon's."""
         names = (
-            "status", "alerts", "alert", "block_list", "block_add", "block_remove", "block_clear", "respond"
+            "status", "alerts", "alert", "block_list", "block_add", "block_remove", "block_clear", "respond",
+            "silence_list", "silence_add", "silence_remove",
         )  # fmt: skip
         return {name: self._handler(name) for name in names}
 

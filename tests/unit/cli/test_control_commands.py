@@ -56,6 +56,7 @@ STATUS: dict[str, Any] = {
         for rate, known in ((12.5, 0.0), (1_000_000, 45.4))
     ],
     "responses": {"mode": "dry-run", "blocks": 2, "actions": 8, "refused": 1},
+    "silences": 0,
     "history": {"database": "/var/lib/synguard/synguard.db", "state": "degraded", "queued": 4, "lost": 1,
                 "error": "disk I/O error", "moved_aside": "/var/lib/synguard/old"},
 }  # fmt: skip
@@ -94,7 +95,7 @@ def test_status_text(run_cli: Cli, daemon: FakeDaemon) -> None:
         "impact: queues cannot be read: not ",
         "history: degraded",
         "moved to /var/lib/synguard/old",
-        "4 alerts and blocks wait to be written, 1 were lost",
+        "4 changes wait to be written, 1 were lost",
         "disk I/O error",
     ):
         assert said in result.stdout
@@ -141,7 +142,7 @@ def test_status_json_is_the_daemons(run_cli: Cli, daemon: FakeDaemon) -> None:
 def test_quiet_status(run_cli: Cli, daemon: FakeDaemon) -> None:
     """A daemon that has seen and lost nothing says so."""
     healthy = {"database": "/x", "state": "ok", "queued": 0, "lost": 0, "error": None, "moved_aside": None}
-    unasked = {"conntrack_entries": None, "conntrack_limit": None, "unreadable": {}}
+    unasked: dict[str, Any] = {"conntrack_entries": None, "conntrack_limit": None, "unreadable": {}}
     quiet = {"listeners": [], "sources": [], "open_alerts": [], "losses": {"late_reads": 0}, "stack": unasked}
     daemon.answers["status"] = {**STATUS, **quiet, "history": healthy}
     output = run_cli("status").stdout
@@ -164,6 +165,9 @@ def test_quiet_status(run_cli: Cli, daemon: FakeDaemon) -> None:
         ["block", "add", "192.0.2.1"],
         ["block", "remove", "192.0.2.1"],
         ["block", "clear"],
+        ["silence", "list"],
+        ["silence", "add", "192.0.2.1:443"],
+        ["silence", "remove", "192.0.2.1"],
     ],
 )
 def test_without_a_daemon(run_cli: Cli, command: list[str]) -> None:

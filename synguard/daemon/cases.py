@@ -1,0 +1,278 @@
+"""What becomes of an alert: it is recorded, announced and answered, or under a silence recorded alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from synguard.daemon.silences import Silences
+from synguard.daemon.timeline import MOST_CHANGES, merged, response_text
+from synguard.endpoint import source_text
+from synguard.history.records import time_to_json
+from synguard.model import Action, Alert, AlertClass, AlertClosed, AlertKind, Change, RespondMode
+from synguard.respond.policy import Decision
+from synguard.respond.responder import Responder
+from synguard.silence import Silence, target_text
+
+#: A response that ends while its alert is open is decided anew this long before.
+RENEW_BEFORE_S = 2.0
+#: What stood against a response may have passed after this long.
+DECIDE_AGAIN_AFTER_S = 5.0
+
+
+class AlertHistory(Protocol):
+    """Where alerts are written down."""
+
+    def save(self, alert: Alert) -> None:
+        """Take an alert in."""
+
+
+@dataclass(slots=True)
+class _Case:
+    """One open alert, as far as the detector does not know."""
+
+    #: Announced, and not silenced since.
+    announced: bool = False
+    #: The class that was announced last.
+    told_class: AlertClass | None = None
+    silence: Silence | None = None
+    #: What was decided, and about what.
+    decided: tuple[Alert, Decision] | None = None
+    #: Whether it is to be decided anew, whatever was decided.
+    overdue: bool = False
+    retry_at_s: float = 0.0
+    considering: asyncio.Task[None] | None = None
+    #: What the timeline tells of responses and silences.
+    changes: list[Change] = field(default_factory=list)
+    #: The response that the timeline told of last.
+    told_response: str | None = None
+
+    def note(self, what: str, before: str | None, after: str | None, because: str) -> None:
+        """Add to the timeline."""
+        self.changes = [*self.changes[1 - MOST_CHANGES :], Change(time.time(), what, before, after, because)]
+
+
+class Cases:
+    """The open alerts and what is done about each.
+
+    Args:
+        open_alerts: the detector's word on those that are open now.
+        history: where every word is recorded.
+        responder: decides about those that are not silenced.
+        silences: what people want to hear nothing of.
+        log: where they are announced.
+
+    """
+
+    def __init__(
+        self,
+        open_alerts: Callable[[], Iterable[Alert]],
+        history: AlertHistory,
+        responder: Responder,
+        silences: Silences,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._open_alerts = open_alerts
+        self._history = history
+        self.responder = responder
+        self.silences = silences
+        self._log = log
+        self._cases: dict[int, _Case] = {}
+
+    def carry_out(self, action: Action) -> None:
+        """Take in what the detector says of an alert."""
+        alert = action.alert
+        case = self._cases.setdefault(alert.id, _Case())
+        self._heed_silence(case, alert)
+        if not isinstance(action, AlertClosed):
+            self._go_on(case, alert)
+            return
+        shown = self._shown(alert)
+        self._history.save(shown)
+        if case.announced:
+            self._log.info("alert.closed", **_described(shown), because=str(shown.closed_because))
+        del self._cases[alert.id]
+
+    def mode_changed(self) -> None:
+        """Decide again about every open alert, since the operator changed what may be done."""
+        for alert in self._open_alerts():
+            case = self._cases.get(alert.id)
+            if case is None or case.silence is not None:
+                continue
+            case.decided = None
+            # One that is being decided now may still go by the mode before.
+            case.overdue = True
+            self._decide_if_due(case, alert)
+
+    def tidy(self) -> None:
+        """Let end what is over: blocks, and silences of alerts that are still open."""
+        self.responder.tidy()
+        self.silences.tidy(time.time())
+        self.review()
+
+    def review(self) -> None:
+        """Heed silences that have begun or ended since the last word on each alert."""
+        if not (len(self.silences) or any(case.silence for case in self._cases.values())):
+            return
+        for alert in self._open_alerts():
+            case = self._cases.get(alert.id)
+            if case is not None and self._heed_silence(case, alert):
+                self._go_on(case, alert)
+
+    def open_alerts(self) -> list[Alert]:
+        """Return the open alerts with what was decided about them."""
+        return [self._shown(alert) for alert in self._open_alerts()]
+
+    def _go_on(self, case: _Case, alert: Alert) -> None:
+        """Record an open alert's present state, announce what is new, and have it decided if it is due."""
+        self._history.save(self._shown(alert))
+        if case.silence is not None:
+            return
+        if not case.announced:
+            self._log.warning("alert.raised", **_described(alert))
+        elif case.told_class is not alert.alert_class:
+            self._log.warning("alert.refined", **_described(alert))
+        case.announced, case.told_class = True, alert.alert_class
+        self._decide_if_due(case, alert)
+
+    def _shown(self, alert: Alert) -> Alert:
+        """Return the detector's alert with what it does not know: silences, decisions and their story."""
+        case = self._cases.get(alert.id)
+        if case is None:
+            return alert
+        decision = case.decided[1] if case.decided else Decision(alert.response, alert.decision)
+        return replace(
+            alert,
+            response=decision.response,
+            decision=decision.reason,
+            silenced=case.silence is not None,
+            timeline=merged(alert.timeline, case.changes) if case.changes else alert.timeline,
+        )
+
+    def _heed_silence(self, case: _Case, alert: Alert) -> bool:
+        """Let a silence begin, change or end; tell whether it did."""
+        before, case.silence = case.silence, self.silences.on(alert, time.time())
+        if case.silence == before:
+            return False
+        case.note("silence", _until(before), _until(case.silence), _why(case.silence, before))
+        if case.silence is None:
+            case.announced = False
+            case.overdue = True
+            return True
+        self._decided(case, alert, _silenced(case.silence))
+        if before is None:
+            self._log.info("alert.silenced", **_described(alert), why=_silenced(case.silence).reason)
+        return True
+
+    def _decide_if_due(self, case: _Case, alert: Alert) -> None:
+        if self._needs_decision(case, alert):
+            case.overdue = False
+            case.considering = asyncio.get_running_loop().create_task(self._decide(case, alert))
+
+    def _needs_decision(self, case: _Case, alert: Alert) -> bool:
+        """Tell whether the picture, the mode or the time calls for a new decision."""
+        if case.considering is not None or case.silence is not None or alert.kind is AlertKind.BLIND:
+            return False
+        if case.decided is None or case.overdue:
+            return True
+        before, decision = case.decided
+        if (before.alert_class, before.source) != (alert.alert_class, alert.source):
+            return True
+        response = decision.response
+        if response is None:
+            return decision.retry and time.monotonic() >= case.retry_at_s
+        renew_before_s = min(RENEW_BEFORE_S, self.responder.rules.block_ttl_s / 2)
+        ends_soon = response.until_s is not None and response.until_s - time.time() < renew_before_s
+        return ends_soon or response.mode is not self.responder.rules.mode
+
+    async def _decide(self, case: _Case, alert: Alert) -> None:
+        try:
+            decision = await self.responder.consider(alert, time.time())
+        except Exception as error:  # noqa: BLE001 — a fault in responding costs this answer, not the guard.
+            self._log.exception("response.failed", alert_id=alert.id)
+            decision = Decision(None, f"deciding failed ({error}); the log has the details", retry=True)
+        finally:
+            case.considering = None
+        current = {held.id: held for held in self._open_alerts()}.get(alert.id)
+        if current is None:
+            return
+        is_news = self._decided(case, alert, decision)
+        if case.silence is not None:
+            # It began meanwhile: what was set before that lasts, and nothing is added to it.
+            self._decided(case, alert, _silenced(case.silence))
+        self._history.save(self._shown(current))
+        if is_news:
+            self._log.info(
+                "alert.decided",
+                alert_id=alert.id,
+                response=decision.response.response if decision.response else None,
+                mode=str(self.responder.rules.mode),
+                reason=decision.reason,
+            )
+
+    def _decided(self, case: _Case, alert: Alert, decision: Decision) -> bool:
+        """Take in a decision; tell whether it is another than the one before."""
+        before = case.decided[1] if case.decided else None
+        decision = _still_in_force(before, decision, time.time())
+        case.decided = (alert, decision)
+        case.retry_at_s = time.monotonic() + DECIDE_AGAIN_AFTER_S
+        told, case.told_response = case.told_response, response_text(decision.response)
+        if told != case.told_response:
+            case.note("response", told, case.told_response, decision.reason)
+        return decision != before
+
+
+def _still_in_force(before: Decision | None, decision: Decision, wall_s: float) -> Decision:
+    """Return the decision, with the response that an earlier one set if that goes on regardless.
+
+    An alert that turns out to be no single source's ends no block, so the record must not say there is none.
+    """
+    response = before.response if before else None
+    if decision.response is not None or response is None or response.mode is not RespondMode.ENFORCE:
+        return decision
+    if response.until_s is None or response.until_s <= wall_s:
+        return decision
+    return Decision(response, f"{decision.reason}; what was set before lasts its time", decision.retry)
+
+
+def _silenced(silence: Silence) -> Decision:
+    """Return the decision to do nothing, since somebody asked for silence."""
+    return Decision(
+        None, f"{target_text(silence.target)} is silenced {_until(silence)} by {_why(silence, None)}"
+    )
+
+
+def _until(silence: Silence | None) -> str | None:
+    return None if silence is None else f"until {time_to_json(silence.until_s)}"
+
+
+def _why(silence: Silence | None, before: Silence | None) -> str:
+    """Say who wanted a silence, and why; or why there is none any more."""
+    if silence is not None:
+        return f"{silence.asked_by}: {silence.reason}" if silence.reason else silence.asked_by
+    if before is not None and before.until_s <= time.time():
+        return "its time is over"
+    return "it was removed, or no longer covers all of the alert"
+
+
+def _described(alert: Alert) -> dict[str, Any]:
+    """Return what the log tells of an alert."""
+    if alert.kind is AlertKind.BLIND:
+        told = {item.name: item.value for item in alert.evidence}
+        return {"alert_id": alert.id, "kind": str(alert.kind), "severity": str(alert.severity), **told}
+    return {
+        "alert_id": alert.id,
+        "kind": str(alert.kind),
+        "class": str(alert.alert_class) if alert.alert_class else None,
+        "severity": str(alert.severity),
+        "listener": str(alert.listener) if alert.listener else None,
+        "source": source_text(alert.source) if alert.source else None,
+        "attempts": alert.attempts,
+        "half_open_ratio": alert.half_open_ratio,
+        "peak_syn_per_s": round(alert.peak_syn_per_s, 1),
+    }

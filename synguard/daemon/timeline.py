@@ -1,0 +1,30 @@
+"""An alert's timeline: what the detector saw change and what was done about it, in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from synguard.model import Change, Response
+
+MOST_CHANGES = 100
+
+
+def merged(*told: Iterable[Change]) -> tuple[Change, ...]:
+    """Return all changes in order of time; those of the same moment in the order in which they are given.
+
+    Of more than 100 the oldest of severity are left out first: a severity only rises, and the alert has the
+    last one. If those do not suffice, the oldest of all go.
+    """
+    changes = sorted((change for each in told for change in each), key=lambda change: change.at_s)
+    excess = len(changes) - MOST_CHANGES
+    if excess <= 0:
+        return tuple(changes)
+    of_severity = [place for place, change in enumerate(changes) if change.what == "severity"]
+    left_out = set(of_severity[:excess])
+    kept = [change for place, change in enumerate(changes) if place not in left_out]
+    return tuple(kept[-MOST_CHANGES:])
+
+
+def response_text(response: Response | None) -> str | None:
+    """Return a response as the timeline tells it: ``drop 198.51.100.7 (enforce)``."""
+    return None if response is None else f"{response.response} {response.target} ({response.mode})"
