@@ -133,9 +133,14 @@ def _list_as_table(reading: AlertReading, alert_filter: AlertFilter, *, local: b
     if not alerts:
         click.echo("no alerts", err=True)
         return
-    write(table(_HEADINGS, (_cells(alert, local=local) for alert in alerts[:rows]), spare=_SPARE))
+    write(alert_table(alerts[:rows], local=local))
     if len(alerts) > rows and alert_filter.limit is None:
         click.echo(f"the first {rows} alerts; more with --limit", err=True)
+
+
+def alert_table(alerts: Iterable[Mapping[str, Any]], *, local: bool) -> str:
+    """Return alerts under their headings; a narrow terminal goes without some columns."""
+    return table(_HEADINGS, (_cells(alert, local=local) for alert in alerts), spare=_SPARE)
 
 
 def _follow(reading: AlertReading, alert_filter: AlertFilter, output_format: str, *, local: bool) -> None:

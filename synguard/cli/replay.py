@@ -12,8 +12,10 @@ from typing import Any
 
 import click
 
-from synguard.cli.options import TARGET, config_option, format_option
+from synguard.cli.alerts import alert_table
+from synguard.cli.options import TARGET, config_option, format_option, local_option
 from synguard.cli.output import duration, figure, moment, write, write_json
+from synguard.cli.reasoning import reasoning
 from synguard.config import load
 from synguard.errors import SynguardError
 from synguard.observe.text import printable
@@ -22,6 +24,12 @@ from synguard.observe.text import printable
 TERMINAL_INTERVAL_S = 0.2
 LOG_INTERVAL_S = 5.0
 
+_DIRECTIONS = {
+    "both": "what comes in and what leaves",
+    "incoming": "what comes in alone",
+    "outgoing": "what leaves alone",
+    "none": "nothing",
+}
 _TOTALS = ("attempts", "answered", "completed", "aborted", "refused", "unparsed")
 
 
@@ -35,9 +43,12 @@ _TOTALS = ("attempts", "answered", "completed", "aborted", "refused", "unparsed"
     metavar="CIDR",
     help="Addresses that are ours, may be repeated; by default it is inferred, and said.",
 )
-@config_option
 @format_option("text", "json")
-def command(*, file: str, protect: tuple[str, ...], config_file: Path | None, output_format: str) -> None:
+@local_option
+@config_option
+def command(
+    *, file: str, protect: tuple[str, ...], config_file: Path | None, output_format: str, local: bool
+) -> None:
     """Run a capture (pcap, pcapng, gzipped or not; - is standard input) through probe and detector.
 
     It says what a daemon with these settings would have seen. Needs root; a running daemon is left alone.
@@ -54,7 +65,7 @@ def command(*, file: str, protect: tuple[str, ...], config_file: Path | None, ou
     if output_format == "json":
         write_json(report)
     else:
-        write("\n\n".join(_sections(report)))
+        write("\n\n".join(_sections(report, local=local)))
     if report["capture"]["error"] is not None:
         raise SynguardError(f"{report['capture']['file']}: {report['capture']['error']}")
 
@@ -86,27 +97,43 @@ class _Progress:
             click.echo("\r" + " " * self._columns + "\r", nl=False, err=True)
 
 
-def _sections(report: Mapping[str, Any]) -> Iterator[str]:
-    yield "\n".join(printable(line) for line in _summary(report["capture"]))
-    totals = report["totals"]
+def _sections(report: Mapping[str, Any], *, local: bool) -> Iterator[str]:
+    capture, totals, alerts = report["capture"], report["totals"], report["alerts"]
+    yield "\n".join(printable(line) for line in _summary(capture, local=local))
     yield "\n".join(f"{name:<16}{figure(totals[name]):>16}" for name in _TOTALS)
-    yield _alerts(report["alerts"])
+    yield alert_table(alerts, local=local) if alerts else "no alerts"
+    if alerts:
+        yield "\n".join(printable(f"{alert['id']}: {_why(alert)}") for alert in alerts)
+    losses = ", ".join(f"{name} {figure(count)}" for name, count in capture["losses"].items() if count)
+    yield f"losses: {losses or 'none'}"
 
 
-def _summary(capture: Mapping[str, Any]) -> Iterator[str]:
+def _summary(capture: Mapping[str, Any], *, local: bool) -> Iterator[str]:
     packed = ", gzipped" if capture["gzipped"] else ""
     links = ", ".join(capture["link_types"]) or "no packets"
     yield f"{capture['file']}: {capture['format']}{packed}, {links}"
-    lasted = "" if capture["duration_s"] is None else f" in {duration(capture['duration_s'])}"
-    since = f", {moment(capture['first_at'])} to {moment(capture['last_at'])}" if lasted else ""
-    yield f"{figure(capture['packets'])} packets{lasted}{since}"
+    span = ""
+    if capture["duration_s"] is not None:
+        first, last = (moment(capture[name], local=local) for name in ("first_at", "last_at"))
+        span = f" in {duration(capture['duration_s'])}, {first} to {last}"
+    yield f"{figure(capture['packets'])} packets{span}"
     ours = ", ".join(capture["ours"]) or "nothing"
     because = capture["inferred_because"]
-    yield f"taken as ours: {ours}" + (f" (inferred: {because})" if because else "")
-    others = figure(capture["skipped"]["not_ours"])
-    yield f"directions seen: {capture['direction']}; {others} packets are neither to nor from these"
+    yield f"taken as ours: {ours}" + (f", inferred because {because}" if because else "")
+    others = capture["skipped"]["not_ours"]
+    yield f"seen of it: {_DIRECTIONS[capture['direction']]}" + (
+        f"; {figure(others)} packets are neither to nor from it" if others else ""
+    )
+    unparsed = ", ".join(f"{why} {figure(count)}" for why, count in capture["unparsed"].items() if count)
+    if unparsed:
+        yield f"not parsed: {unparsed}"
+    if capture["out_of_order"]:
+        yield f"{figure(capture['out_of_order'])} packets out of order, taken as sent with those before them"
     yield from capture["notes"]
 
 
-def _alerts(alerts: list[Mapping[str, Any]]) -> str:
-    return f"{len(alerts)} alerts"
+def _why(alert: Mapping[str, Any]) -> str:
+    """Return in a line why an alert was raised, and what speaks for its class."""
+    why = reasoning(alert)
+    evidence = ", ".join(f"{one['words']} ({one['value']})" for one in why["evidence"])
+    return f"{why['summary']} Evidence: {evidence}." if evidence else str(why["summary"])

@@ -31,7 +31,7 @@ def bpf_call(command: int, attr: ctypes.Array[ctypes.c_char]) -> Callable[[], in
     reference = ctypes.byref(attr)
 
     def call() -> int:
-        result = int(system_call(number, command, reference, size))
+        result: int = system_call(number, command, reference, size)
         if result < 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))

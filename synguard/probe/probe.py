@@ -79,7 +79,6 @@ class Probe:
         self._loaded = loaded
         self.groups = groups
         self._settings = RepeatedUpdate(self.maps["settings"], _ONLY_KEY)
-        self._masks = _masks(groups)
         earlier = layout.SETTINGS.unpack(self.maps["settings"].lookup(_ONLY_KEY) or b"")
         used = any(earlier[:2])
         self._secret = earlier[:2] if used else (secrets.randbits(64), secrets.randbits(64))
@@ -135,7 +134,7 @@ class Probe:
     def set_clock(self, now_ns: int) -> None:
         """Stop the probe's clock at a moment, for packets from a capture or a test; 0 lets it run."""
         self._replay_now_ns = now_ns
-        self._write_settings()
+        self._write_clock()
 
     def set_one_way(self, one_way: bool) -> None:
         """Say whether our answers cannot be seen: what the peer sends later then tells of completions."""
@@ -155,20 +154,20 @@ class Probe:
         self._write_settings()
 
     def _write_settings(self) -> None:
-        """Hand all of them over; a replay moves the clock with every packet, so this must cost little."""
         room = layout.BLOCK_LENGTHS_MAX - len(self._block_lengths)
-        layout.SETTINGS.pack_into(
-            self._settings.value,
-            0,
-            *self._secret,
-            self._replay_now_ns,
-            *self._masks,
+        self._rest = (
+            *_masks(self.groups),
             self._one_way,
             self._watches_flows,
             len(self._block_lengths),
             *self._block_lengths,
             *[0] * room,
         )
+        self._write_clock()
+
+    def _write_clock(self) -> None:
+        """Hand over all settings, of which only the clock has moved: with every packet of a replay."""
+        layout.SETTINGS.pack_into(self._settings.value, 0, *self._secret, self._replay_now_ns, *self._rest)
         self._settings.write()
 
     def close(self) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import struct
-import sys
 from collections.abc import Callable
 
 from synguard.probe.bpfcall import address, attributes, bpf_call, filled
@@ -39,12 +38,12 @@ class RepeatedRun:
         self._bytes = memoryview(self._packet).cast("B")
         head = (program_fd, 0, packet_bytes_max, 0, address(self._packet), 0, 1)
         self._attributes = attributes("=IIIIQQIIIIQQIII4x", *head, *[0] * 8)
-        self._words = memoryview(self._attributes).cast("B")
         self._pack_sizes = struct.Struct("=II").pack_into
+        self._unpack_value = struct.Struct("=I").unpack_from
         self._call = bpf_call(BPF_PROG_TEST_RUN, self._attributes)
 
-    def __call__(self, packet: bytes) -> int:
-        """Run the program; return what it returned.
+    def __call__(self, packet: bytes) -> None:
+        """Run the program.
 
         Raises ValueError for a packet longer than said, and OSError (EINVAL) for less than 14 bytes.
         """
@@ -53,4 +52,8 @@ class RepeatedRun:
         # The kernel writes the size of what came out into the second word, and would take it for our room.
         self._pack_sizes(self._attributes, _DATA_SIZES, size, 0)
         self._call()
-        return int.from_bytes(self._words[_RETURN_VALUE : _RETURN_VALUE + 4], sys.byteorder)
+
+    @property
+    def return_value(self) -> int:
+        """What the program returned the last time."""
+        return int(self._unpack_value(self._attributes, _RETURN_VALUE)[0])

@@ -9,6 +9,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import IO
 
 from synguard.errors import SynguardError, UsageError
@@ -16,6 +17,7 @@ from synguard.replay.formats import Packet, Source, read_pcap, read_pcapng
 
 #: From standard input.
 STDIN = "-"
+BATCH_PACKETS = 1024
 _GZIP = b"\x1f\x8b"
 _PCAPNG = b"\x0a\x0d\x0d\x0a"
 _PCAP = frozenset(bytes.fromhex(magic) for magic in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1"))
@@ -68,16 +70,20 @@ class Capture:
         self._file.seek(before)
         return size
 
-    def packets(self) -> Iterator[Packet]:
-        """Yield the packets from the first one on, as far as they can be read; then ``problem`` is known."""
+    def batches(self) -> Iterator[list[Packet]]:
+        """Yield the packets from the first one on, many at a time, as far as they can be read.
+
+        Then ``problem`` is known.
+        """
         self.problem = None
         read = read_pcapng if self.format == "pcapng" else read_pcap
         with self._unpacked() as file:
             source = Source(file)
             count = 0
-            for packet in read(source):
-                count += 1
-                yield packet
+            packets = read(source)
+            while batch := list(islice(packets, BATCH_PACKETS)):
+                count += len(batch)
+                yield batch
         if source.problem is not None:
             self.problem = f"damaged after {count:,} packets: {source.problem}"
 

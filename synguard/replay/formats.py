@@ -47,16 +47,10 @@ _BLOCKS = (1, 2, 3, 6)
 _CUT = "it ends in the middle of a packet"
 
 
-class Packet(NamedTuple):
-    """One packet of a capture."""
-
-    #: Since the Unix epoch; None where the file gives no time, or one that cannot be.
-    time_ns: int | None
-    #: A ``LINKTYPE_*`` number of tcpdump.org's registry.
-    link_type: int
-    #: ``UNKNOWN``, ``INCOMING`` or ``OUTGOING``.
-    direction: int
-    data: bytes
+#: One packet of a capture: nanoseconds since the Unix epoch, or None where the file gives no time or one that
+#: cannot be; a ``LINKTYPE_*`` number of tcpdump.org's registry; ``UNKNOWN``, ``INCOMING`` or ``OUTGOING``;
+#: and the data. A plain tuple: there are millions of them.
+Packet = tuple[int | None, int, int, bytes]
 
 
 class Source:
@@ -104,17 +98,6 @@ class Source:
             self.problem = told[0] if told else _CUT
 
 
-class _Pcap(RawPcapReader):
-    """Says where a record begins."""
-
-    #: A :class:`Source`.
-    f: Any
-
-    def _read_packet(self, size: int = RECORD_BYTES_MAX) -> tuple[bytes, Any]:
-        self.f.begin()
-        return super()._read_packet(size)
-
-
 class _Clock(NamedTuple):
     """How an interface of a pcapng file counts time; takes the place of scapy's ``tsresol``."""
 
@@ -153,17 +136,19 @@ class _PcapNg(RawPcapNgReader):
 def read_pcap(source: Source) -> Iterator[Packet]:
     """Yield the packets of a pcap stream; what was wrong with it is then the source's problem."""
     with _judged(source):
-        reader = _open(_Pcap, source)
+        reader = _open(RawPcapReader, source)
+        read, begin = reader._read_packet, source.begin  # noqa: SLF001  its iterator costs as much again
         link_type = reader.linktype & _LINK_TYPE_MASK
         ns_per_unit = 1 if reader.nano else 1000
-        for data, about in reader:
-            if about.caplen > RECORD_BYTES_MAX:
-                source.problem = f"a packet claims to hold {about.caplen:,} bytes"
+        while True:
+            begin()
+            data, (sec, fraction, _, record_bytes) = read(RECORD_BYTES_MAX)
+            if record_bytes > RECORD_BYTES_MAX:
+                source.problem = f"a packet claims to hold {record_bytes:,} bytes"
                 return
-            if len(data) < about.caplen:
-                source.problem = _CUT
-            time_ns = about.sec * NS_PER_S + about.usec * ns_per_unit
-            yield Packet(time_ns, link_type, UNKNOWN, data)
+            if len(data) < record_bytes:
+                source.problem = source.problem or _CUT
+            yield sec * NS_PER_S + fraction * ns_per_unit, link_type, UNKNOWN, data
 
 
 def read_pcapng(source: Source) -> Iterator[Packet]:
@@ -177,7 +162,7 @@ def read_pcapng(source: Source) -> Iterator[Packet]:
                 if not 0 <= time_ns <= TIME_NS_MAX:
                     time_ns = None
             direction = about.direction if about.direction in {INCOMING, OUTGOING} else UNKNOWN
-            yield Packet(time_ns, about.linktype, direction, data)
+            yield time_ns, about.linktype, direction, data
 
 
 def _open(reader: Any, source: Source) -> Any:
@@ -198,6 +183,8 @@ def _judged(source: Source) -> Iterator[None]:
     log_runtime.filters.insert(0, keep)
     try:
         yield
+    except EOFError:
+        pass
     except (Scapy_Exception, ValueError, struct.error) as error:
         said.append(str(error))
     finally:

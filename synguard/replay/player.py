@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from synguard.detect import Detector
 from synguard.model import Action, Alert
@@ -38,34 +38,41 @@ class Player:
         self._packets = 0
         probe.set_clock(START_NS)
 
-    def play(self, packets: Iterable[Packet]) -> None:
+    def play(self, batches: Iterable[Sequence[Packet]]) -> None:
         """Play all packets, and go on until every alert is closed or would never be."""
-        for packet in packets:
-            self._take(packet)
+        for batch in batches:
+            self._take(batch)
         self._wait(None)
         self._carry_out(self._detector.stop(self.clock.wall_s(self._read_ns)))
 
-    def _take(self, packet: Packet) -> None:
-        framer = FRAMERS.get(packet.link_type)
-        if framer is None:
-            self.not_readable += 1
-            return
-        frame, direction = framer(packet.data)
-        way = self._ways.of(frame, packet.direction or direction)
-        if way == NOWHERE:
-            self.not_ours += 1
-            return
-        now_ns = self.clock.at(packet.time_ns)
-        if now_ns - self._read_ns >= pace.SHORTEST_NS:
-            self._keep_pace(now_ns)
-        if now_ns != self._packet_ns:
-            self._probe.set_clock(now_ns)
-            self._packet_ns = now_ns
-        self._packets += 1
-        if way & OUTGOING:
-            self._leave(frame)
-        if way & INCOMING:
-            self._ingress(frame)
+    def _take(self, batch: Sequence[Packet]) -> None:
+        way_of, clock_at, set_clock, ingress = (
+            self._ways.of,
+            self.clock.at,
+            self._probe.set_clock,
+            self._ingress,
+        )
+        for time_ns, link_type, direction, data in batch:
+            framer = FRAMERS.get(link_type)
+            if framer is None:
+                self.not_readable += 1
+                continue
+            frame, told = framer(data)
+            way = way_of(frame, direction or told)
+            if way == NOWHERE:
+                self.not_ours += 1
+                continue
+            now_ns = clock_at(time_ns)
+            if now_ns - self._read_ns >= pace.SHORTEST_NS:
+                self._keep_pace(now_ns)
+            if now_ns != self._packet_ns:
+                set_clock(now_ns)
+                self._packet_ns = now_ns
+            self._packets += 1
+            if way & OUTGOING:
+                self._leave(frame)
+            if way & INCOMING:
+                ingress(frame)
 
     def _leave(self, frame: bytes) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,8 +24,6 @@ from synguard.replay.ways import Visible, Ways, judge
 
 #: Is told how many packets were taken, of how many; of the first pass the latter is not known, and None.
 Progress = Callable[[int, int | None], None]
-#: Packets between two words of progress.
-PROGRESS_PACKETS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +81,9 @@ def _drop(loaded: Callable[[], Probe]) -> None:
 
 def _survey(capture: Capture, progress: Progress) -> Survey:
     survey = Survey()
-    for packet in _told(capture.packets(), None, progress):
-        survey.take(packet)
+    for batch in capture.batches():
+        survey.take(batch)
+        progress(survey.packets, None)
     return survey
 
 
@@ -107,7 +106,7 @@ def _play(
     probe.set_one_way(visible.one_way_because is not None)
     thresholds = thresholds_of(settings)
     player = Player(probe, Detector(thresholds, 1), Ways(members, survey), thresholds.close_after_s)
-    player.play(_told(capture.packets(), survey.packets, progress))
+    player.play(_told(capture.batches(), survey.packets, progress))
     return Replayed(
         capture,
         survey,
@@ -123,9 +122,10 @@ def _play(
     )
 
 
-def _told(packets: Iterator[Packet], of: int | None, progress: Progress) -> Iterator[Packet]:
+def _told(batches: Iterable[list[Packet]], of: int, progress: Progress) -> Iterator[list[Packet]]:
     """Yield the packets, and tell of them."""
-    for count, packet in enumerate(packets):
-        if count % PROGRESS_PACKETS == 0:
-            progress(count, of)
-        yield packet
+    count = 0
+    for batch in batches:
+        yield batch
+        count += len(batch)
+        progress(count, of)

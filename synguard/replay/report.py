@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import nlargest
+from ipaddress import ip_address
 from typing import Any
 
-from synguard.endpoint import source_text
+from synguard.endpoint import Listener, source_text
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.probe.totals import losses_to_json, totals_to_json, unparsed_to_json
 from synguard.replay.frames import link_name
 from synguard.replay.replaying import Replayed
+from synguard.replay.sides import Members
+
+#: Ports that a note tells of, at most; each has a tenth of all SYNs.
+TARGETS_TOLD = 3
 
 
 def describe(replayed: Replayed) -> dict[str, Any]:
@@ -56,6 +62,7 @@ def _notes(replayed: Replayed) -> Iterator[str]:
             f"{visible.one_way_because}: answered and completed are unknown, and what completed is inferred "
             "from what peers sent later"
         )
+        yield from _targets(replayed)
     if visible.direction == "outgoing":
         yield "nothing that comes in was captured: no attempt can be counted, and no flood be seen"
     if visible.direction == "both" and survey.asked and not survey.segments:
@@ -69,3 +76,17 @@ def _notes(replayed: Replayed) -> Iterator[str]:
         yield f"the clock of the capture was set back {replayed.set_back} times; time went on from there"
     if survey.packets and survey.first_ns is None:
         yield "no packet has a time: all are taken as one moment, so that no rate means anything"
+
+
+def _targets(replayed: Replayed) -> Iterator[str]:
+    """Yield which of our ports were asked most: without an answer the probe takes none for a listener."""
+    holds = Members(replayed.ours.networks).holds
+    asked = {target: count for target, count in replayed.survey.asked_ports.items() if holds(target[:-2])}
+    most = nlargest(TARGETS_TOLD, asked, key=lambda target: asked[target])
+    told = [
+        f"{Listener(ip_address(target[:-2]), int.from_bytes(target[-2:], 'big'))} ({asked[target]:,} SYNs)"
+        for target in most
+        if asked[target] >= sum(asked.values()) / 10
+    ]
+    if told:
+        yield f"asked most: {', '.join(told)}"

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import collapse_addresses, ip_address, ip_network
+from ipaddress import ip_network
 
 from synguard.endpoint import Network, source_text
 from synguard.replay.survey import Survey
@@ -51,47 +51,48 @@ class Members:
 
     def __init__(self, networks: Iterable[Network]) -> None:
         starts: dict[int, dict[int, set[int]]] = {4: {}, 16: {}}
+        hosts = set()
         for network in networks:
             size = network.max_prefixlen // 8
             rest_bits = network.max_prefixlen - network.prefixlen
             starts[size].setdefault(rest_bits, set()).add(int(network.network_address) >> rest_bits)
+            hosts.add(network.network_address.packed if not rest_bits else b"")
         self._starts = {size: tuple(by_rest.items()) for size, by_rest in starts.items()}
+        #: Tells of one packed address; where all are single hosts, without any code of ours.
+        self.holds: Callable[[bytes], bool] = hosts.__contains__ if b"" not in hosts else self._lies_in
 
-    def __contains__(self, address: bytes) -> bool:
+    def _lies_in(self, address: bytes) -> bool:
         number = int.from_bytes(address, "big")
         return any(number >> rest_bits in known for rest_bits, known in self._starts[len(address)])
 
     def of(self, addresses: Iterable[bytes]) -> Iterator[bytes]:
         """Yield those of the addresses that lie in them."""
-        return (address for address in addresses if address in self)
+        return filter(self.holds, addresses)
 
 
 def infer(survey: Survey) -> Ours:
     """Return the side that is probably ours; no networks where nothing tells."""
     ways: tuple[tuple[Callable[[Survey], Collection[bytes]], str], ...] = (
         (_by_marks, "the capture says which packets came in and which left"),
-        (_by_host, "they appear in nearly all packets"),
-        (_by_answers, "they answer connections"),
-        (_by_targets, "most SYNs are for them"),
+        (_by_host, "it takes part in nearly all packets"),
+        (_by_answers, "it answers connections"),
+        (_by_targets, "most SYNs are for it"),
     )
     for way, because in ways:
         found = way(survey)
         if found:
             return Ours(_networks(found), because)
-    return Ours((), "no address stands out: name them by --protect CIDR")
+    return Ours((), "no address stands out")
 
 
 def _networks(found: Collection[bytes]) -> tuple[Network, ...]:
     """Return the addresses as networks: each one, or of many the prefixes that they lie in."""
-    networks: dict[int, set[Network]] = {4: set(), 16: set()}
-    for address in found:
-        networks[len(address)].add(ip_network((ip_address(address), _length(address, found)), strict=False))
-    # mypy cannot tell that each of the two sets has networks of one version.
-    return tuple(network for each in networks.values() for network in collapse_addresses(each))  # type: ignore[type-var]
-
-
-def _length(address: bytes, found: Collection[bytes]) -> int:
-    return 8 * len(address) if len(found) <= SERVERS_MAX else _PREFIX_LENGTHS[len(address)]
+    are_few = len(found) <= SERVERS_MAX
+    networks: set[Network] = {
+        ip_network((address, 8 * len(address) if are_few else _PREFIX_LENGTHS[len(address)]), strict=False)
+        for address in found
+    }
+    return tuple(sorted(networks, key=lambda network: (network.version, network)))
 
 
 def _by_marks(survey: Survey) -> Collection[bytes]:

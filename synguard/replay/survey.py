@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from synguard.replay.formats import INCOMING, OUTGOING, Packet
@@ -20,18 +21,18 @@ _FLOW_WINDOW = 1 << 20
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 
 
-class Tally(dict[bytes, int]):
+class Tally(defaultdict[bytes, int]):
     """Counts by address; of too many the rare ones are forgotten, as those of a spoofed flood are."""
 
-    def add(self, address: bytes) -> None:
-        """Count one more."""
-        self[address] = self.get(address, 0) + 1
-        if len(self) > TALLY_MAX:
-            self._forget()
+    def __init__(self) -> None:
+        super().__init__(int)
 
-    def _forget(self) -> None:
+    def bound(self) -> None:
+        """Forget the rarer half, or more, if there are too many."""
+        if len(self) <= TALLY_MAX:
+            return
         least = sorted(self.values())[TALLY_MAX // 2]
-        kept = {address: count for address, count in self.items() if count > least}
+        kept = [(address, count) for address, count in self.items() if count > least]
         self.clear()
         self.update(kept)
 
@@ -58,7 +59,7 @@ class Survey:
     ip_packets: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
-    link_types: dict[int, int] = field(default_factory=dict)
+    link_types: set[int] = field(default_factory=set)
     #: IP packets by source and by destination.
     sent: Tally = field(default_factory=Tally)
     received: Tally = field(default_factory=Tally)
@@ -67,6 +68,8 @@ class Survey:
     asking: Tally = field(default_factory=Tally)
     answering: Tally = field(default_factory=Tally)
     answered: Tally = field(default_factory=Tally)
+    #: SYNs by destination and port, two bytes behind the address.
+    asked_ports: Tally = field(default_factory=Tally)
     #: Packets that the capture itself calls incoming, by destination, and outgoing, by source.
     marked_in: Tally = field(default_factory=Tally)
     marked_out: Tally = field(default_factory=Tally)
@@ -83,36 +86,43 @@ class Survey:
             if flow.advances:
                 yield flow.destination, _way_back(key) in self._flows
 
-    def take(self, packet: Packet) -> None:
-        """Take one more packet."""
-        self.packets += 1
-        if packet.time_ns is not None:
-            if self.first_ns is None:
-                self.first_ns = self.last_ns = packet.time_ns
-            self.first_ns = min(self.first_ns, packet.time_ns)
-            self.last_ns = max(self.last_ns or 0, packet.time_ns)
-        self.link_types[packet.link_type] = self.link_types.get(packet.link_type, 0) + 1
-        framer = FRAMERS.get(packet.link_type)
-        if framer is None:
-            return
-        frame, direction = framer(packet.data)
-        found = ip_header(frame)
-        if found is not None:
-            self._take_ip(frame, *found, packet.direction or direction)
+    def take(self, batch: Sequence[Packet]) -> None:
+        """Take so many packets more; at most some thousands, for tallies are made small after each batch."""
+        for _, link_type, direction, data in batch:
+            framer = FRAMERS.get(link_type)
+            if framer is None:
+                continue
+            frame, told = framer(data)
+            found = ip_header(frame)
+            if found is not None:
+                self._take_ip(frame, found, direction or told)
+        self.packets += len(batch)
+        times_ns = [time_ns for time_ns, *_ in batch if time_ns is not None]
+        if times_ns:
+            self.first_ns = min(times_ns) if self.first_ns is None else min(self.first_ns, *times_ns)
+            self.last_ns = max(self.last_ns or 0, *times_ns)
+        self.link_types.update(link_type for _, link_type, *_ in batch)
+        for tally in self._tallies():
+            tally.bound()
 
-    def _take_ip(self, frame: bytes, version: int, at: int, direction: int) -> None:
+    def _tallies(self) -> tuple[Tally, ...]:
+        handshakes = (self.asked, self.asking, self.answering, self.answered, self.asked_ports)
+        return self.sent, self.received, *handshakes, self.marked_in, self.marked_out
+
+    def _take_ip(self, frame: bytes, found: tuple[int, int], direction: int) -> None:
+        version, at = found
         if version == 4:
             source, destination = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
             tcp = at + (frame[at] & 15) * 4 if frame[at + 9] == 6 else 0
         else:
             source, destination = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
             tcp = at + 40 if frame[at + 6] == 6 else 0
-        self.sent.add(source)
-        self.received.add(destination)
+        self.sent[source] += 1
+        self.received[destination] += 1
         if direction == INCOMING:
-            self.marked_in.add(destination)
+            self.marked_in[destination] += 1
         elif direction == OUTGOING:
-            self.marked_out.add(source)
+            self.marked_out[source] += 1
         if self.ip_packets % self._stride == 0:
             self._sample(source, destination)
         self.ip_packets += 1
@@ -129,11 +139,12 @@ class Survey:
     def _take_tcp(self, source: bytes, destination: bytes, frame: bytes, tcp: int) -> None:
         kind = frame[tcp + 13] & (_FIN | _SYN | _RST | _ACK)
         if kind == _SYN:
-            self.asked.add(destination)
-            self.asking.add(source)
+            self.asked[destination] += 1
+            self.asked_ports[destination + frame[tcp + 2 : tcp + 4]] += 1
+            self.asking[source] += 1
         elif kind == _SYN | _ACK:
-            self.answering.add(source)
-            self.answered.add(destination)
+            self.answering[source] += 1
+            self.answered[destination] += 1
         elif not kind & _RST:
             self.segments += 1
             if kind & _ACK:

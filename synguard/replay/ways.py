@@ -27,7 +27,7 @@ class Ways:
     """Finds the way of each packet by whose its addresses are, and by the capture's own word."""
 
     def __init__(self, members: Members, survey: Survey) -> None:
-        self._members = members
+        self._holds = members.holds
         marks = sum(survey.marked_in.values()) + sum(survey.marked_out.values())
         agreeing = survey.marked_in.of(members.of(survey.marked_in))
         agreeing += survey.marked_out.of(members.of(survey.marked_out))
@@ -42,7 +42,7 @@ class Ways:
         found = addresses(frame)
         if found is None:
             return direction or INCOMING
-        source, destination = found[0] in self._members, found[1] in self._members
+        source, destination = self._holds(found[0]), self._holds(found[1])
         way = (INCOMING if destination else NOWHERE) | (OUTGOING if source else NOWHERE)
         if not direction or not self._believes_marks or way == NOWHERE:
             return way
@@ -86,7 +86,7 @@ def judge(survey: Survey, members: Members) -> Visible:
 
 def _hidden(survey: Survey, members: Members) -> str | None:
     """Return in words that of live connections only what comes in shows, as a daemon would find it."""
-    shown = [back for destination, back in survey.flows() if destination in members]
+    shown = [back for destination, back in survey.flows() if members.holds(destination)]
     if not egress_hidden(FlowReading(START_NS, len(shown), sum(shown))):
         return None
     return f"of {len(shown):,} live connections only {sum(shown):,} show what leaves"
