@@ -11,8 +11,10 @@ import select
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from errno import EADDRNOTAVAIL, ECONNREFUSED, EINPROGRESS
 from itertools import cycle
+from math import inf
 
 from bench.peers.messages import Outcome, Visit
 from bench.peers.speech import SPEECHES
@@ -21,6 +23,7 @@ from bench.peers.speech import SPEECHES
 CUT_OFF_S = 1.5
 
 _CHUNK_BYTES = 1 << 16
+_ORDERS = 0
 _EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _FAILED = select.EPOLLERR | select.EPOLLHUP
 _ENDED = select.EPOLLRDHUP | _FAILED
@@ -81,6 +84,10 @@ class Caller(abc.ABC):
         self._limits: deque[tuple[int, Call]] = deque()
 
     @abc.abstractmethod
+    def begin(self, now_ns: int) -> float:
+        """Begin what is due; return when more is, infinity when nothing will be unless something happens."""
+
+    @abc.abstractmethod
     def connected(self, call: Call) -> None:
         """Take in that a call is established."""
 
@@ -91,6 +98,29 @@ class Caller(abc.ABC):
     @abc.abstractmethod
     def lost(self, call: Call, outcome: Outcome) -> None:
         """Take in that a call ended before it was hung up; what it still asked gets no answer."""
+
+    def attend(self, wound_up: Callable[[], bool], report: Callable[[], None], every_ns: int) -> None:
+        """Begin what is due until this process's input ends, then go on until ``wound_up``, asked often.
+
+        ``report`` is called every so often from the beginning on.
+        """
+        self._poll.register(_ORDERS, select.EPOLLIN)
+        ending, report_ns = False, 0
+        while not (ending and wound_up()):
+            now_ns = time.monotonic_ns()
+            begin_ns = inf if ending else self.begin(now_ns)
+            expire_ns = self.expire(now_ns) or inf
+            if now_ns >= report_ns:
+                report()
+                report_ns = now_ns + every_ns
+            wait_ns = min(begin_ns, expire_ns, report_ns) - now_ns
+            for descriptor, events in self._poll.poll(max(wait_ns, 0) / 1e9):
+                if descriptor == _ORDERS:
+                    # There is one order only: the end of the input.
+                    ending = True
+                    self._poll.unregister(_ORDERS)
+                else:
+                    self.happened(descriptor, events)
 
     @property
     def going_on(self) -> int:

@@ -56,10 +56,6 @@ class Visitor(Caller):
         self.diary = Diary()
 
     @abc.abstractmethod
-    def begin(self, now_ns: int) -> int:
-        """Begin what is due; return when more is."""
-
-    @abc.abstractmethod
     def wind_up(self) -> bool:
         """Close what is idle; return whether all is closed."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import select
 import socket
 import struct
@@ -14,19 +13,16 @@ from typing import Literal
 
 import msgspec
 
-from bench.net.enter import enter
 from bench.peers.calls import Call, Caller
-from bench.peers.descriptors import allow_descriptors
 from bench.peers.messages import Outcome, Visit
 from bench.peers.pace import Pace
-from bench.peers.visit import use_many_ports
+from bench.peers.visit import become_client
 from bench.talk import Parent
 
 #: ``ask``: one request and its answer, then FIN. ``reset``: RST as soon as the connection is there.
 Manner = Literal["ask", "reset"]
 
 _REPORT_EVERY_NS = 50_000_000
-_ORDERS = 0
 #: ``struct linger``: close(2) sends RST.
 _AT_ONCE = struct.pack("=ii", 1, 0)
 
@@ -135,39 +131,16 @@ class Dialler(Caller):
             self.so_far.unserved += 1
 
 
-def _dial(dialling: Dialling, parent: Parent) -> None:
-    poll = select.epoll()
-    poll.register(_ORDERS, select.EPOLLIN)
-    dialler = Dialler(dialling, poll, Pace(dialling.per_s, time.monotonic_ns()))
-    ending, report_ns = False, 0
-    while not (ending and dialler.idle):
-        now_ns = time.monotonic_ns()
-        begin_ns = inf if ending else dialler.begin(now_ns)
-        expire_ns = dialler.expire(now_ns) or inf
-        if now_ns >= report_ns:
-            parent.say(dialler.so_far)
-            report_ns = now_ns + _REPORT_EVERY_NS
-        wait_ns = min(begin_ns, expire_ns, report_ns) - now_ns
-        for descriptor, events in poll.poll(max(wait_ns, 0) / 1e9):
-            if descriptor == _ORDERS:
-                # There is one order only: the end of the input.
-                ending = True
-                poll.unregister(_ORDERS)
-            else:
-                dialler.happened(descriptor, events)
-    dialler.so_far.over = True
-    parent.say(dialler.so_far)
-
-
 def main(argument: str) -> None:
     """Call until the parent has no more orders, and every call is over."""
     dialling = msgspec.json.decode(argument, type=Dialling)
-    enter(dialling.namespace)
-    use_many_ports()
-    allow_descriptors()
-    # Nothing here forms cycles, and a search for them stops the calls in the middle of their pace.
-    gc.disable()
-    _dial(dialling, Parent())
+    become_client(dialling.namespace)
+    # Kept, for its descriptor is among those that are polled.
+    parent = Parent()
+    dialler = Dialler(dialling, select.epoll(), Pace(dialling.per_s, time.monotonic_ns()))
+    dialler.attend(lambda: dialler.idle, lambda: parent.say(dialler.so_far), _REPORT_EVERY_NS)
+    dialler.so_far.over = True
+    parent.say(dialler.so_far)
 
 
 if __name__ == "__main__":
