@@ -13,7 +13,6 @@ from bench.detection.case import Case
 from bench.detection.stage import Stage
 from bench.detection.verdict import AMISS, Alert, called, faults, told
 from bench.measure.alerts import stories
-from bench.net.links import qdisc_kinds, read_link
 from bench.net.namespaces import wait_until
 from bench.run.arena import Arena
 from bench.scenario.model import Premise
@@ -37,7 +36,7 @@ def play_case(case: Case, arena: Arena, folder: Path, repetition: int) -> dict[s
         SynguardError: a server, a client, a flood or the daemon failed.
 
     """
-    _check_clean(arena)
+    arena.check_clean()
     sysctls = {path: str(value) for path, value in {**_SYSCTLS, **case.sysctls}.items()}
     with contextlib.ExitStack() as stack:
         stack.enter_context(sysctls_set(arena.topology.server.namespace, sysctls))
@@ -54,13 +53,6 @@ def play_case(case: Case, arena: Arena, folder: Path, repetition: int) -> dict[s
         if guard.stop() != 0:
             raise SynguardError(f"the daemon did not stop in order: {guard.last_words()}")
     return seen
-
-
-def _check_clean(arena: Arena) -> None:
-    guarded = arena.topology.guarded
-    left = qdisc_kinds(guarded.namespace, guarded.interface) & {"clsact"}
-    if left or read_link(guarded.namespace, guarded.interface).xdp_attached:
-        raise SynguardError("the trial before left a program on the guarded interface")
 
 
 def _wait_for_close(stage: Stage) -> None:

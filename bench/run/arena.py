@@ -11,8 +11,10 @@ from typing import Self
 
 from bench.flood.driver import FloodGenerator
 from bench.net.line import Line
+from bench.net.links import qdisc_kinds, read_link
 from bench.net.namespaces import Topology
 from bench.scenario.model import FloodScenario
+from synguard.errors import SynguardError
 
 ARENAS_MAX = 2
 
@@ -59,6 +61,13 @@ class Arena:
         trace: TracebackType | None,
     ) -> None:
         self._open.close()
+
+    def check_clean(self) -> None:
+        """Raise SynguardError when the trial before left something on the guarded's interface."""
+        guarded = self.topology.guarded
+        left = qdisc_kinds(guarded.namespace, guarded.interface) & {"clsact"}
+        if left or read_link(guarded.namespace, guarded.interface).xdp_attached:
+            raise SynguardError("the trial before left a program on the guarded interface")
 
     def generators(self, count: int) -> list[FloodGenerator]:
         """Return so many generators; new ones begin to compile, and are not waited for."""

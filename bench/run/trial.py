@@ -15,7 +15,6 @@ from bench.measure.alerts import stories
 from bench.measure.observation import Busy, Flood, Observation
 from bench.measure.usage import Mark, UsageMeter
 from bench.net.counters import read_wire
-from bench.net.links import qdisc_kinds, read_link
 from bench.net.namespaces import wait_until, write_sysctls
 from bench.peers.clients import GoodClient
 from bench.peers.servers import serve
@@ -63,7 +62,7 @@ class FloodTrial:
         """
         scenario = self._scenario
         self._set_sysctls()
-        self._check_clean()
+        self._arena.check_clean()
         with contextlib.ExitStack() as stack:
             floods = stack.enter_context(Floods(scenario, self._arena))
             target = self._target()
@@ -117,13 +116,6 @@ class FloodTrial:
             "ipv4/tcp_max_syn_backlog": _SYN_BACKLOG_FACTOR * queue,
         }
         write_sysctls(self._topology.server.namespace, values)
-
-    def _check_clean(self) -> None:
-        """Raise SynguardError when the trial before left something on the guarded's interface."""
-        guarded = self._topology.guarded
-        left = qdisc_kinds(guarded.namespace, guarded.interface) & {"clsact"}
-        if left or read_link(guarded.namespace, guarded.interface).xdp_attached:
-            raise SynguardError("the trial before left a program on the guarded interface")
 
     def _target(self) -> Target:
         topology, scenario = self._topology, self._scenario
