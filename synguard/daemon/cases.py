@@ -176,7 +176,7 @@ class Cases:
 
     def _needs_decision(self, case: _Case, alert: Alert) -> bool:
         """Tell whether the picture, the mode or the time calls for a new decision."""
-        if case.considering is not None or case.silence is not None or alert.kind is AlertKind.BLIND:
+        if case.considering is not None or alert.kind is AlertKind.BLIND:
             return False
         if case.decided is None or case.overdue:
             return True

@@ -91,6 +91,22 @@ def test_an_open_alert_falls_silent_when_a_silence_is_added() -> None:
     assert stage.saved[-1].silenced
 
 
+def test_an_alert_that_was_announced_before_its_silence_is_announced_again_after_it() -> None:
+    """Who took the silence for the end of it learns that it goes on."""
+    stage = Stage(drop(), drop())
+
+    async def story() -> None:
+        await stage.play(AlertOpened(FLOOD))
+        stage.silences.add(silence(LISTENER))
+        await stage.review()
+        stage.silences.remove(parse_target(LISTENER), "by hand (uid 0)")
+        await stage.review()
+
+    asyncio.run(story())
+    assert stage.logged("warning") == ["alert.raised", "alert.raised"]
+    assert len(stage.considered) == 2
+
+
 def test_what_was_set_before_a_silence_stays_in_the_record() -> None:
     """A block goes on for its time; a silence ends no block, and the record does not claim so."""
     stage = Stage(drop())
@@ -133,7 +149,7 @@ def test_another_mode_answers_no_silenced_alert() -> None:
         stage.silences.add(silence(LISTENER))
         await stage.play(AlertOpened(FLOOD))
         stage.cases.mode_changed()
-        await stage.settle()
+        await stage.play(AlertUpdated(FLOOD))
 
     asyncio.run(story())
     assert stage.considered == []
