@@ -117,6 +117,7 @@ CASES: tuple[Case, ...] = (
         _SINGLE,
         FloodSpec(syn_per_s=10_000),
         learn_s=0.0,
+        seconds=2.0,
     ),
     flood_case(
         "one address, beside a crowd",

@@ -8,7 +8,7 @@ from bench.detection.stage import Stage
 
 def _good_clients(stage: Stage) -> None:
     stage.serve()
-    stage.learn(3.0)
+    stage.learn(2.0)
 
 
 CASES = (
