@@ -22,11 +22,10 @@ Who wants a flood to go unseen may try to make it usual first. Against that:
 * However high the usual rate is, the threshold is raised to at most five times the configured one.
 
 So a quiet listener's baseline of a week, then poisoned for three days as hard as goes unseen, has risen to
-less than 2 half-open a second, which raises no default threshold at all. One of two days rises to less than
-6, which does not either, and one of a single day to less than 9, which makes it 51. Poisoned in clumps, the
-limit of slow shifts is three times as high: 20 SYN/s are then found within two and a half minutes. A ramp
-cannot pull it along: one from 0 to 20 in an hour is found before the slow rate has risen by 0.1, or by 1 at
-a listener that is new.
+less than 2 half-open a second, one of two days to less than 6, and one of a single day to less than 9; none
+of them raises the default threshold of 50 a second beyond 60. Poisoned in clumps, the limit of slow shifts is
+three times as high: 20 SYN/s are then found within two and a half minutes. A ramp cannot pull it along: one
+from 0 to 20 in an hour is found before the slow rate has risen by 0.1, or by 1 at a listener that is new.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ CLUMPED, CLUMPED_ATTEMPTS, MOST_CLUMPED = 20.0, 1000.0, 60.0
 #: The highest rate rises by so much in ten seconds, at most.
 PEAK_TIMES, PEAK_MORE_PER_S = 2.0, 10.0
 #: A flood is at least so many times the usual rate, and so many standard deviations of a second above that.
-FLOOD_TIMES, FLOOD_DEVIATIONS = 4.0, 6.0
+FLOOD_TIMES, FLOOD_DEVIATIONS = 4.0, 8.0
 #: What was learned raises a threshold to so many times the configured one, at most.
 MOST_RAISED = 5.0
 
@@ -215,7 +214,7 @@ class Baseline:
     def threshold_per_s(self, wall_s: float, absolute_per_s: float) -> float:
         """Return the half-open attempts per second that make a flood here.
 
-        It is ``absolute_per_s``, raised where four times what is usual and six standard deviations of a
+        It is ``absolute_per_s``, raised where four times what is usual and eight standard deviations of a
         second's count are more, to five times ``absolute_per_s`` at most.
         """
         if not self.is_known:

@@ -167,7 +167,7 @@ def test_the_highest_rate_is_no_single_seconds() -> None:
 
 
 def test_a_threshold_is_raised_where_more_is_usual_but_not_beyond_five_times() -> None:
-    """4 × 40 and six deviations of steady attempts; a hundred times as many raise it to five times only."""
+    """4 × 40 and eight deviations of steady attempts; a hundred times as many raise it to five times only."""
     usual = learned(0, 12 * HOUR_S, 40, 2000)
     assert 160 < usual.threshold_per_s(MIDNIGHT_S, 50.0) < 220
     assert usual.threshold_per_s(MIDNIGHT_S, 500.0) == 500.0
@@ -195,14 +195,14 @@ def in_clumps_unseen(watch: Watch, from_s: int, length_s: int) -> None:
 def test_three_days_of_poison_make_next_to_nothing_usual(
     days: int, usual_per_s: float, attack: Callable[[Watch, int, int], None]
 ) -> None:
-    """A quiet listener's threshold stays what it was, and 20 SYN/s are found within 150 s."""
+    """A quiet listener's threshold stays below 60, and 20 SYN/s are found within 150 s."""
     watch = Watch(old_quiet(days, hours_believed=days > 3))
     attack(watch, 0, 3 * DAY_S)
     assert watch.found_s == []
     for hour in range(24):
         wall_s = MIDNIGHT_S + hour * HOUR_S
         assert (watch.baseline.expected_per_s(wall_s, 0.0) or 0.0) < usual_per_s
-        assert watch.baseline.threshold_per_s(wall_s, 50.0) < 51.0
+        assert watch.baseline.threshold_per_s(wall_s, 50.0) < 60.0
     if days > 1:
         assert (watch.seconds_to_find(steady(3 * DAY_S, 600, 20)) or 999) <= 150
 

@@ -1,8 +1,7 @@
-"""What is learned of a listener, how sure a ratio is, and what windows hold."""
+"""What is learned of a listener, and what windows hold."""
 
 from __future__ import annotations
 
-import math
 import random
 from dataclasses import replace
 
@@ -11,7 +10,6 @@ import pytest
 from synguard.detect import Detector, Thresholds
 from synguard.detect.allowance import HandshakeTimes
 from synguard.detect.counts import Counted, CountHistory, Tally
-from synguard.detect.statistics import LN_LOOKS, lower_bound, surely_above
 from synguard.detect.windows import matured, measure
 from synguard.endpoint import Listener
 from synguard.model import Cohort, HandshakeCounts
@@ -141,39 +139,6 @@ def test_a_history_forgets_what_is_out_of_reach() -> None:
     assert history.before(4000).time_ns == pytest.approx(4000, abs=100)
     assert history.before(0).time_ns >= 3800
     assert history.before(9999).counts.attempts == 4950
-
-
-@pytest.mark.parametrize("bound", [0.1, 0.5])
-@pytest.mark.parametrize("trials", [40, 60, 100, 300, 900])
-def test_the_chance_of_a_false_alarm_is_within_the_budget(trials: int, bound: float) -> None:
-    """The exact binomial chance of seeming surely above the bound, while at it, is below one in the looks."""
-    tail = sum(
-        math.comb(trials, hits) * bound**hits * (1 - bound) ** (trials - hits)
-        for hits in range(trials + 1)
-        if surely_above(hits, trials, bound)
-    )
-    assert 0 < tail <= math.exp(-LN_LOOKS)
-
-
-def test_a_flood_in_six_is_sure_within_a_few_thousand_attempts() -> None:
-    """The bound is not only safe: a share of one sixth is surely above a tenth soon."""
-    assert not surely_above(100, 600, 0.1)
-    assert surely_above(250, 1500, 0.1)
-
-
-def test_the_lower_bound_is_where_surety_ends() -> None:
-    """Just below it the share is surely above, just beyond it no longer."""
-    low = lower_bound(80, 100)
-    assert 0.4 < low < 0.8
-    assert surely_above(80, 100, low - 1e-6)
-    assert not surely_above(80, 100, low + 1e-6)
-    assert lower_bound(0, 0) == 0.0
-
-
-@pytest.mark.parametrize(("share", "bound"), [(0.5, 0.0), (0.5, 1.0), (1.0, 1.0), (0.0, 0.0)])
-def test_bounds_at_the_ends_are_no_special_case(share: float, bound: float) -> None:
-    """Nothing is surely above 1; anything at all is surely above 0."""
-    assert surely_above(round(share * 100), 100, bound) is (share > bound)
 
 
 def test_clumsy_failures_raise_no_alert() -> None:
