@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.measure.alerts import SILENCE
 from bench.results.cells import CellTrials, cells_of
 from bench.results.model import Trial, Verdict
 
@@ -29,7 +30,8 @@ def judge_cases(trials: Sequence[Trial]) -> list[Verdict]:
 
 def _verdict(cell: CellTrials) -> Verdict:
     expected = next(iter(cell.facts("expected_class")), "what it is")
-    promise = f"{cell.name} is called {expected}, and nothing else"
+    says = "raises no alert" if expected == SILENCE else f"is called {expected}, and nothing else"
+    promise = f"{cell.name} {says}"
     if not cell.valid:
         return Verdict(promise=promise, held=None, observed="no valid trial")
     wrong = [trial for trial in cell.valid if trial.facts.get("wrong")]

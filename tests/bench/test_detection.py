@@ -171,6 +171,7 @@ def test_a_case_holds_when_every_repetition_did() -> None:
     right, bad, quiet = judge_cases([*THREE, again])
     assert (right.held, bad.held, quiet.held) == (True, False, True)
     assert right.promise == "case any address is called spoofed, and nothing else"
+    assert quiet.promise == "case a crowd raises no alert"
     assert bad.observed == "in 1 of 2 repetitions; #1 should be prefix, is spoofed. Raised: #1"
     (unknown,) = judge_cases([trial({"case": "gone"}, invalid=["rate-held: no"])])
     assert unknown.held is None
