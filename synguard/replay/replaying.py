@@ -92,7 +92,7 @@ def _require_sense(survey: Survey, ours: Ours) -> None:
         found = ", ".join(sorted(map(link_name, survey.link_types)))
         known = ", ".join(dict.fromkeys(NAMES.values()))
         raise SynguardError(f"the capture holds packets of {found} alone; replayed can be {known}")
-    if survey.ip_packets and not ours.networks:
+    if survey.tcp_packets and not ours.networks:
         raise UsageError(
             "which side of the capture is ours cannot be told from its packets: say so by --protect CIDR"
         )

@@ -5,21 +5,24 @@ The first of these that applies; all are guesses but the first, so the output sa
 1. ``--protect``.
 2. The capture's own word on directions (cooked packet types, pcapng flags): who sends what leaves and gets
    what comes in.
-3. The fewest addresses, at most four, that appear in nearly all packets: a host's own. One that mostly asks
-   and is not answered is no host of ours but a flooder, a scanner or a client of somebody dead.
+3. The fewest addresses, at most four, that take part in nearly all TCP packets: a host's own. One that mostly
+   asks and is not answered is no host of ours but a flooder, a scanner or a client of somebody dead.
 4. Those who send SYN-ACKs, if they are part of most packets, and the targets beside them.
 5. The destinations of most SYNs, if they are few.
+
+From the third on IPv4 and IPv6 are looked at apart, for one of them may be rare; and ours are then also the
+other addresses behind the same link address, if it has few.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 
 from synguard.endpoint import Network, source_text
-from synguard.replay.survey import Survey
+from synguard.replay.survey import Sampled, Survey
 
 #: Part of something that counts as nearly all of it.
 NEARLY_ALL = 0.9
@@ -31,6 +34,13 @@ TARGETS_MAX = 64
 #: So many SYNs make whoever sends them, and is answered by less than half, no host of ours.
 UNANSWERED_SYNS = 10
 _PREFIX_LENGTHS = {4: 24, 16: 64}
+#: Each address of a host takes part in so much of its traffic.
+HOST_SHARE = 0.05
+#: Servers of a network, with the targets beside them, at most.
+ANSWERING_MAX = 256
+#: Addresses behind the link addresses of a host, at most.
+BEHIND_MAX = 16
+_NO_LINK = bytes(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +82,22 @@ class Members:
 
 def infer(survey: Survey) -> Ours:
     """Return the side that is probably ours; no networks where nothing tells."""
-    ways: tuple[tuple[Callable[[Survey], Collection[bytes]], str], ...] = (
-        (_by_marks, "the capture says which packets came in and which left"),
-        (_by_host, "it takes part in nearly all packets"),
-        (_by_answers, "it answers connections"),
-        (_by_targets, "most SYNs are for it"),
-    )
-    for way, because in ways:
-        found = way(survey)
-        if found:
-            return Ours(_networks(found), because)
-    return Ours((), "no address stands out")
+    marked = _by_marks(survey)
+    if marked:
+        return Ours(_networks(marked), "the capture says which packets came in and which left")
+    ours: set[bytes] = set()
+    reasons: dict[str, None] = {}
+    for size in survey.samples:
+        for way, because in _WAYS:
+            found = way(survey, size)
+            if found:
+                ours.update(found)
+                reasons[because] = None
+                break
+    beside = _behind_one_link(survey, ours)
+    if beside:
+        reasons["it shares a link address with one of those"] = None
+    return Ours(_networks(ours | beside), "; ".join(reasons) or "no address stands out")
 
 
 def _networks(found: Collection[bytes]) -> tuple[Network, ...]:
@@ -121,26 +136,33 @@ def _share(survey: Survey, address: bytes) -> float:
     return NEARLY_ALL * (survey.sent.get(address, 0) + survey.received.get(address, 0))
 
 
-def _by_host(survey: Survey) -> Collection[bytes]:
+def _by_host(survey: Survey, size: int) -> Collection[bytes]:
     """Return the fewest addresses that take part in nearly all packets of the sample."""
     chosen: list[bytes] = []
-    left: Sequence[tuple[bytes, bytes]] = survey.sample
-    enough = (1 - NEARLY_ALL) * len(survey.sample)
+    everything = survey.samples[size].packets
+    left = everything
+    enough = (1 - NEARLY_ALL) * len(everything)
     while len(left) > enough and len(chosen) < HOST_ADDRESSES_MAX:
-        counts = Counter(address for pair in left for address in set(pair))
-        for address in [one for one in counts if _asks_in_vain(survey, one)]:
-            del counts[address]
-        if not counts:
-            return ()
-        most = max(counts.values())
-        # What differs by less than one in fifty is a tie: both ends of one conversation.
-        tied = (one for one in counts if counts[one] >= 0.98 * most)
-        best = max(tied, key=lambda one: (_role(survey, one), one))
-        if counts[best] < 0.05 * len(survey.sample):
+        best, count = _most_common(survey, left)
+        if count < HOST_SHARE * len(everything):
             return ()
         chosen.append(best)
-        left = [pair for pair in left if best not in pair]
+        left = [one for one in left if best not in one]
     return chosen if len(left) <= enough else ()
+
+
+def _most_common(survey: Survey, packets: Iterable[Sampled]) -> tuple[bytes, int]:
+    """Return who may be ours and takes part in most of the packets, and in how many."""
+    counts = Counter(end for one in packets for end in {one.source, one.destination})
+    for address in [one for one in counts if _asks_in_vain(survey, one)]:
+        del counts[address]
+    if not counts:
+        return b"", 0
+    most = max(counts.values())
+    # What differs by less than one in fifty is a tie: both ends of one conversation.
+    tied = (one for one in counts if counts[one] >= 0.98 * most)
+    best = max(tied, key=lambda one: (_role(survey, one), one))
+    return best, counts[best]
 
 
 def _role(survey: Survey, address: bytes) -> int:
@@ -155,32 +177,51 @@ def _asks_in_vain(survey: Survey, address: bytes) -> bool:
     return asking >= UNANSWERED_SYNS and 2 * unanswered > asking > survey.asked.get(address, 0)
 
 
-def _by_answers(survey: Survey) -> Collection[bytes]:
+def _by_answers(survey: Survey, size: int) -> Collection[bytes]:
     """Return who sends SYN-ACKs, with the other targets in their prefixes, if most packets are theirs."""
-    servers = {one for one in survey.answering if _role(survey, one) > 0}
+    packets = survey.samples[size].packets
+    servers = {one for one in survey.answering if len(one) == size and _role(survey, one) > 0}
     beside = {_prefix(one) for one in servers}
     servers |= {one for one in survey.asked if _prefix(one) in beside and not survey.asking.get(one)}
-    part = sum(1 for pair in survey.sample if not servers.isdisjoint(pair))
-    return servers if len(servers) <= TARGETS_MAX * 4 and 2 * part >= len(survey.sample) else ()
+    part = sum(1 for one in packets if not servers.isdisjoint(one))
+    return servers if len(servers) <= ANSWERING_MAX and 2 * part >= len(packets) else ()
 
 
 def _prefix(address: bytes) -> bytes:
     return address[: _PREFIX_LENGTHS[len(address)] // 8]
 
 
-def _by_targets(survey: Survey) -> Collection[bytes]:
+def _by_targets(survey: Survey, size: int) -> Collection[bytes]:
     """Return the destinations of most SYNs, if they, or their prefixes, are few."""
-    enough = NEARLY_ALL * sum(survey.asked.values())
+    asked = {address: count for address, count in survey.asked.items() if len(address) == size}
     prefixes: Counter[bytes] = Counter()
-    for address, count in survey.asked.items():
-        prefixes[_prefix(address) + bytes([len(address)])] += count
-    chosen: set[bytes] = set()
-    covered = 0
-    for prefix, count in prefixes.most_common(TARGETS_MAX):
-        if covered >= enough:
-            break
-        chosen.add(prefix)
-        covered += count
-    if not covered or covered < enough:
+    for address, count in asked.items():
+        prefixes[_prefix(address)] += count
+    chosen = dict(prefixes.most_common(TARGETS_MAX))
+    if not chosen or sum(chosen.values()) < NEARLY_ALL * sum(asked.values()):
         return ()
-    return {one for one in survey.asked if _prefix(one) + bytes([len(one)]) in chosen}
+    return {address for address in asked if _prefix(address) in chosen}
+
+
+_WAYS: tuple[tuple[Callable[[Survey, int], Collection[bytes]], str], ...] = (
+    (_by_host, "it takes part in nearly all packets"),
+    (_by_answers, "it answers connections"),
+    (_by_targets, "most SYNs are for it"),
+)
+
+
+def _behind_one_link(survey: Survey, ours: Collection[bytes]) -> set[bytes]:
+    """Return the other addresses behind the link addresses of ours; a router has too many to be one of us."""
+    packets = [one for sample in survey.samples.values() for one in sample.packets]
+    own, others = {_NO_LINK}, {_NO_LINK}
+    for one in packets:
+        if one.source in ours:
+            own.add(one.link_source)
+            others.add(one.link_destination)
+        if one.destination in ours:
+            own.add(one.link_destination)
+            others.add(one.link_source)
+    own -= others
+    found = {one.source for one in packets if one.link_source in own}
+    found |= {one.destination for one in packets if one.link_destination in own}
+    return found.difference(ours) if len(found) <= BEHIND_MAX else set()

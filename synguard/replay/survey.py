@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from synguard.replay.formats import INCOMING, OUTGOING, Packet
 from synguard.replay.frames import FRAMERS, ip_header
@@ -41,6 +42,33 @@ class Tally(defaultdict[bytes, int]):
         return sum(self.get(address, 0) for address in wanted)
 
 
+class Sampled(NamedTuple):
+    """Who sent a packet to whom: packed addresses, and those of the link, 0 where there are none."""
+
+    source: bytes
+    destination: bytes
+    link_source: bytes
+    link_destination: bytes
+
+
+class Sample:
+    """Packets of the whole capture, evenly, and few."""
+
+    def __init__(self) -> None:
+        self.packets: list[Sampled] = []
+        self._seen = 0
+        self._stride = 1
+
+    def offer(self, source: bytes, destination: bytes, frame: bytes) -> None:
+        """Take one packet in so many; when there are too many, every other one goes."""
+        if self._seen % self._stride == 0:
+            self.packets.append(Sampled(source, destination, frame[6:12], frame[:6]))
+            if len(self.packets) >= SAMPLE_MAX:
+                del self.packets[1::2]
+                self._stride *= 2
+        self._seen += 1
+
+
 @dataclass(slots=True)
 class _Flow:
     """One direction of a connection, as far as its numbers tell whether it is alive."""
@@ -73,11 +101,11 @@ class Survey:
     #: Packets that the capture itself calls incoming, by destination, and outgoing, by source.
     marked_in: Tally = field(default_factory=Tally)
     marked_out: Tally = field(default_factory=Tally)
-    #: Source and destination of one packet in so many.
-    sample: list[tuple[bytes, bytes]] = field(default_factory=list)
+    #: Of TCP packets one in so many, by the length of their addresses.
+    samples: dict[int, Sample] = field(default_factory=lambda: {4: Sample(), 16: Sample()})
+    tcp_packets: int = 0
     #: TCP segments that are neither SYN nor SYN-ACK nor RST.
     segments: int = 0
-    _stride: int = 1
     _flows: dict[bytes, _Flow] = field(default_factory=dict)
 
     def flows(self) -> Iterator[tuple[bytes, bool]]:
@@ -123,20 +151,13 @@ class Survey:
             self.marked_in[destination] += 1
         elif direction == OUTGOING:
             self.marked_out[source] += 1
-        if self.ip_packets % self._stride == 0:
-            self._sample(source, destination)
         self.ip_packets += 1
         if tcp and len(frame) >= tcp + 14:
             self._take_tcp(source, destination, frame, tcp)
 
-    def _sample(self, source: bytes, destination: bytes) -> None:
-        if len(self.sample) >= SAMPLE_MAX:
-            del self.sample[::2]
-            self._stride *= 2
-            return
-        self.sample.append((source, destination))
-
     def _take_tcp(self, source: bytes, destination: bytes, frame: bytes, tcp: int) -> None:
+        self.tcp_packets += 1
+        self.samples[len(source)].offer(source, destination, frame)
         kind = frame[tcp + 13] & (_FIN | _SYN | _RST | _ACK)
         if kind == _SYN:
             self.asked[destination] += 1

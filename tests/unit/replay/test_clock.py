@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_a_silence_ends_with_the_next_packet() -> None:
     """No read is later than what comes next."""
     end_ns = START_NS + 3 * NS_PER_S
     for alerts_open in (False, True):
-        moments = list(pace.through_silence(START_NS, end_ns, 10.0, lambda is_open=alerts_open: is_open))
+        moments = list(pace.through_silence(START_NS, end_ns, 10.0, partial(bool, alerts_open)))
         assert START_NS + 2 * NS_PER_S < moments[-1] < end_ns
 
 

@@ -92,6 +92,17 @@ def test_two_addresses_of_one_host_are_both_ours() -> None:
     assert ours(surveyed(talk)) in {f"{SERVER}, 2001:db8::5", f"2001:db8::5, {SERVER}"}
 
 
+def test_addresses_of_one_interface_go_together() -> None:
+    """What else its link address speaks for is ours, too, however rare it is."""
+    own, router = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
+    talk = flood(SERVER, 30_000) + handshake(CLIENT, "203.0.113.99") * 20
+    survey = Survey()
+    for source, destination, flags in talk:
+        ends = router + own if source.startswith("203.0.113.") else own + router
+        survey.take([(0, 1, UNKNOWN, ends + ethernet(tcp(source, destination, flags))[12:])])
+    assert ours(survey) == f"{SERVER}, 203.0.113.99"
+
+
 def test_the_capture_knows_best() -> None:
     """Where it says what came in and what left, a client of one server is us."""
     talk = handshake(CLIENT, SERVER) * 20
@@ -216,8 +227,8 @@ def test_tallies_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_sample_covers_the_whole_capture() -> None:
     """It is thinned as the capture goes on, and holds packets of its beginning and its end alike."""
     survey = surveyed(flood(SERVER, 40_000))
-    assert surveying.SAMPLE_MAX // 2 <= len(survey.sample) <= surveying.SAMPLE_MAX
+    assert surveying.SAMPLE_MAX // 2 <= len(survey.samples[4].packets) <= surveying.SAMPLE_MAX
     everyone = sources(40_000)
-    places = [everyone.index(str(ip_address(pair[0]))) for pair in survey.sample[:: len(survey.sample) // 20]]
+    places = [everyone.index(str(ip_address(one.source))) for one in survey.samples[4].packets[::200]]
     assert places == sorted(places)
     assert places[-1] - places[0] > 30_000
