@@ -121,9 +121,9 @@ def test_bursts_are_nothing(mean: float, dispersion: float, completed: float) ->
 
 
 def test_a_flash_crowd_that_loses_as_many_as_usual_is_nothing() -> None:
-    """200 clients a second become 4,000 from worse networks, of which one in twenty fails, and go again."""
+    """200 clients a second become 4,000 from worse networks, of which one in fourteen fails, and go again."""
     watch = (
-        Watch().see(steady(0, 600, 2, 198)).see(steady(600, 1200, 200, 3800)).see(steady(1800, 600, 2, 198))
+        Watch().see(steady(0, 600, 2, 198)).see(steady(600, 1200, 280, 3720)).see(steady(1800, 600, 2, 198))
     )
     assert watch.found_s == []
 
