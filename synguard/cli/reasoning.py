@@ -9,7 +9,7 @@ from synguard.cli.names import evidence_words, measurement_words
 from synguard.cli.output import figure, times
 from synguard.cli.story import impact_words, means, opening
 from synguard.cli.wording import is_blind
-from synguard.detect.classify import SPOOFED_BELIEF
+from synguard.detect.evidence import SPOOFED_BELIEF
 from synguard.model import AlertClass, AlertKind
 
 #: Measurements that say how the others were taken, by what the reasoning calls them.

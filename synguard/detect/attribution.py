@@ -91,6 +91,17 @@ class Attribution:
                 shares.sort(key=lambda share: (-share.share, str(share.source.source)))
         return self._by_listener.get(listener, [])
 
+    def share_of(self, prefix: SourceReading, listener: Listener) -> float:
+        """Return the share (0..1) of a listener's half-open attempts that a prefix's sources explain."""
+        reading = next((one for one in self._listeners() if one.listener == listener), None)
+        return 0.0 if reading is None else self._share(prefix, reading, one_address=False).share
+
+    def home_of(self, prefix: SourceReading) -> Listener | None:
+        """Return the listener of whose half-open attempts a prefix explains most; None where none fits."""
+        shares = [self._share(prefix, reading, one_address=False) for reading in self._listeners()]
+        best = max(shares, key=lambda share: (share.share, str(share.listener)), default=None)
+        return best.listener if best is not None and best.share > 0.0 else None
+
     def scanned(self, reading: ListenerReading, window: Window) -> int:
         """Return how many half-open attempts of a closed bucket's window scanning sources may have made."""
         slice_ns = self._snapshot.source_cohort_ns
@@ -123,15 +134,16 @@ class Attribution:
             self._half_open[source.source] = _by_slice(source.cohorts, slice_ns, from_ns).half_open
         return self._half_open[source.source]
 
-    def _share(self, source: SourceReading, reading: ListenerReading) -> Share:
-        """Return what share of a listener's half-open attempts a source explains: 0.0 if none."""
+    def _share(self, source: SourceReading, reading: ListenerReading, *, one_address: bool = True) -> Share:
+        """Return what share of a listener's half-open attempts a source or prefix explains, 0 if none."""
         theirs = self._slices_of(reading).half_open
         ours = self._half_open_of(source)
         from_ns, until_ns = self._telling_span(ours, self._allowance_ns(reading.listener))
         old = {start: n for start, n in ours.items() if from_ns <= start <= until_ns}
         total = sum(old.values())
         both = sum(min(count, theirs.get(start, 0)) for start, count in old.items())
-        if total == 0 or both < FIT / _targets(source) * total or self._contradicted(ours, reading):
+        contradicted = one_address and self._contradicted(ours, reading)
+        if total == 0 or both < FIT / _targets(source) * total or contradicted:
             return Share(source, reading.listener, 0.0)
         all_of_them = sum(count for start, count in theirs.items() if from_ns <= start <= until_ns)
         return Share(source, reading.listener, min(1.0, both / all_of_them))

@@ -1,27 +1,9 @@
-"""What a flood on a listener is called, how severe it is, and what is measured of it for people.
+"""What a flood on a listener is called, and what is measured of it for people.
 
-Evidence of spoofed sources, each with its weight; from a sum of a half on the flood is called spoofed:
-
-=====================  ======  ===================================================================
-name                   weight  found when
-=====================  ======  ===================================================================
-syns_per_source          0.40  fewer than two half-open attempts per distinct source in 1.5 s
-silent_sources           0.25  of sources beyond the usual number, over half complete nothing
-bare_syn_share           0.20  half of the SYNs carry no TCP option
-rst_share                0.15  1 % of the SYN-ACKs are answered with RST: live hosts that asked nothing
-=====================  ======  ===================================================================
-
-Severity goes by the margin over the threshold of half-open attempts per second; what the flood does to the
-server is not known here yet (``impact`` is ``unknown``), and moves nothing:
-
-=============================  ========
-times the threshold, at least  severity
-=============================  ========
-1                              low
-10                             medium
-100                            high
-1000                           critical
-=============================  ========
+The first that matches, as the decision table has it: one source that makes half of it; one prefix that
+does, of which no address is above the threshold; sources that cannot be believed (``evidence``); many
+that can. One source that completes handshakes meanwhile is not named: somebody lives at that address, and
+whoever floods may have written it into his SYNs.
 """
 
 from __future__ import annotations
@@ -29,26 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from synguard.detect.attribution import Share
-from synguard.detect.listeners import BARE_SHARE, Lately, ListenerJudgement, lately, main_source
-from synguard.detect.memory import ListenerMemory
-from synguard.detect.sources import RATIO, SCAN_ATTEMPTS_PER_TARGET, SourceJudgement, is_scan
+from synguard.detect.evidence import SPOOFED_BELIEF, live_client, spoofing
+from synguard.detect.listeners import MAIN_SHARE, ListenerJudgement
+from synguard.detect.prefixes import LEAST_SOURCES
+from synguard.detect.scans import ATTEMPTS_PER_TARGET
+from synguard.detect.scene import Scene
+from synguard.detect.sources import RATIO, SourceJudgement
 from synguard.detect.statistics import lower_bound
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.detect.windows import Window, measure
-from synguard.endpoint import Network
-from synguard.model import AlertClass, Evidence, Measurement, Severity, Snapshot
+from synguard.endpoint import Listener, Network
+from synguard.model import AlertClass, Evidence, Measurement, SourceReading
 
-#: From this belief on the sources of a flood are called spoofed.
-SPOOFED_BELIEF = 0.5
 #: The probe's estimate of distinct sources is over one to two seconds: this long in the middle.
 ESTIMATE_SPAN_NS = 1_500_000_000
-
-SEVERITIES = (
-    (1000.0, Severity.CRITICAL),
-    (100.0, Severity.HIGH),
-    (10.0, Severity.MEDIUM),
-    (0.0, Severity.LOW),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,52 +36,50 @@ class Verdict:
     evidence: tuple[Evidence, ...]
 
 
-def severity(half_open_per_s: float, threshold_per_s: float) -> Severity:
-    """Return how much a flood of so many half-open attempts per second matters."""
-    margin = half_open_per_s / threshold_per_s
-    return next(level for least, level in SEVERITIES if margin >= least)
-
-
-def classify(judgement: ListenerJudgement, snapshot: Snapshot, shares: list[Share]) -> Verdict:
-    """Return what the flood on a listener is; ``shares`` are the watched sources that likely ask it."""
-    reading = judgement.reading
-    main = main_source(shares)
-    if main is not None and not (reading.listener.port == 0 and is_scan(main.source)):
-        return _single_source(main)
-    slice_ns = snapshot.listener_cohort_ns
-    since_ns = (snapshot.time_ns - ESTIMATE_SPAN_NS) // slice_ns * slice_ns
-    window = measure(reading.cohorts, slice_ns, since_ns, snapshot.time_ns + slice_ns)
-    evidence = _spoofing(judgement.memory, window, lately(judgement.memory, since_ns))
+def classify(judgement: ListenerJudgement, scene: Scene) -> Verdict:
+    """Return what the flood on a listener is."""
+    listener = judgement.reading.listener
+    main = scene.main_source_of(listener)
+    if main is not None:
+        return _of_one_source(main, scene)
+    prefix = _main_prefix(listener, scene)
+    if prefix is not None:
+        return prefix
+    slice_ns, now_ns = scene.snapshot.listener_cohort_ns, scene.snapshot.time_ns
+    since_ns = (now_ns - ESTIMATE_SPAN_NS) // slice_ns * slice_ns
+    window = measure(judgement.reading.cohorts, slice_ns, since_ns, now_ns + slice_ns)
+    evidence = spoofing(judgement.memory, window, judgement.memory.lately(since_ns))
     if sum(item.weight for item in evidence) >= SPOOFED_BELIEF:
         return Verdict(AlertClass.SPOOFED, None, evidence)
     return Verdict(AlertClass.DISTRIBUTED, None, evidence)
 
 
-def _single_source(main: Share) -> Verdict:
-    evidence = (
-        Evidence("share_of_half_open", round(main.share, 3), round(min(1.0, main.share), 2)),
-        Evidence("targets", main.source.targets_estimated, 0.0),
+def _of_one_source(main: Share, scene: Scene) -> Verdict:
+    memory = scene.source_memory(main.source.source)
+    share = Evidence("share_of_half_open", round(main.share, 3), round(min(1.0, main.share), 2))
+    targets = Evidence("targets", main.source.targets_estimated, 0.0)
+    if memory.is_live:
+        alive = live_client(max(1, memory.asked.counts.completed))
+        return Verdict(AlertClass.SPOOFED, None, (alive, Evidence(share.name, share.value, 0.0), targets))
+    return Verdict(AlertClass.SINGLE_SOURCE, main.source.source, (share, targets))
+
+
+def _main_prefix(listener: Listener, scene: Scene) -> Verdict | None:
+    """Return the verdict that one prefix makes at least half of a listener's flood, if one does."""
+    prefixes = [one for one in scene.merged_prefixes() if (one.sources_estimated or 0) >= LEAST_SOURCES]
+    shares = [(scene.attribution.share_of(one, listener), str(one.source), one) for one in prefixes]
+    share, _, prefix = max(shares, key=lambda item: item[:2], default=(0.0, "", None))
+    if prefix is None or share < MAIN_SHARE:
+        return None
+    return Verdict(AlertClass.PREFIX, prefix.source, prefix_evidence(prefix, share))
+
+
+def prefix_evidence(prefix: SourceReading, share: float) -> tuple[Evidence, ...]:
+    """Return what speaks for the flood of a prefix; ``share`` (0..1) is what it explains."""
+    return (
+        Evidence("share_of_half_open", round(share, 3), round(min(1.0, share), 2)),
+        Evidence("addresses", prefix.sources_estimated or 0, 0.0),
     )
-    return Verdict(AlertClass.SINGLE_SOURCE, main.source.source, evidence)
-
-
-def _spoofing(memory: ListenerMemory, window: Window, recent: Lately) -> tuple[Evidence, ...]:
-    found = []
-    sources_estimated = memory.reading.sources_estimated
-    if sources_estimated:
-        syns_per_source = window.half_open / sources_estimated
-        if syns_per_source < 2.0:
-            found.append(Evidence("syns_per_source", round(syns_per_source, 2), 0.40))
-        new_sources = sources_estimated - memory.usual.sources
-        completed = window.attempts - window.half_open - memory.usual.completed_per_s * window.length_s
-        if new_sources > 2 * max(0.0, completed) and new_sources >= 1.0:
-            found.append(Evidence("silent_sources", round(new_sources - max(0.0, completed)), 0.25))
-    if recent.bare_share >= BARE_SHARE:
-        found.append(Evidence("bare_syn_share", round(recent.bare_share, 3), 0.20))
-    counts = recent.counts
-    if counts.answered and counts.aborted >= 0.01 * counts.answered:
-        found.append(Evidence("rst_share", round(counts.aborted / counts.answered, 3), 0.15))
-    return tuple(found)
 
 
 def source_evidence(judgement: SourceJudgement) -> tuple[Evidence, ...]:
@@ -120,48 +94,81 @@ def source_evidence(judgement: SourceJudgement) -> tuple[Evidence, ...]:
 
 
 def listener_measurements(
-    judgement: ListenerJudgement, window: Window, thresholds: Thresholds, now_ns: int
+    judgement: ListenerJudgement, window: Window, scene: Scene
 ) -> tuple[Measurement, ...]:
     """Return the figures of the window that raised a listener's alert, beside their bounds."""
-    usual = judgement.memory.usual
+    usual, wall_s = judgement.memory.usual, scene.snapshot.wall_s
+    thresholds = scene.thresholds.for_listener(judgement.reading.listener)
     rate, ratio = judgement.threshold_per_s, thresholds.half_open_ratio
+    usual_per_s = usual.half_open_per_s(wall_s)
     surely = lower_bound(window.half_open, window.attempts)
+    bare_share = judgement.memory.lately(window.start_ns).bare_share
+    if judgement.is_slow:
+        judged: tuple[Measurement, ...] = _shift_measurements(judgement, window, usual_per_s)
+        needed = None
+    else:
+        judged = (
+            Measurement("half_open_per_s", round(window.half_open_per_s, 1), rate, "1/s", usual_per_s),
+            Measurement(
+                "half_open_ratio", round(window.half_open_ratio, 4), ratio, "ratio", usual.half_open_ratio
+            ),
+            Measurement("half_open_ratio_at_least", round(surely, 4), ratio, "ratio"),
+        )
+        needed = thresholds.min_attempts
     return (
-        Measurement("half_open_per_s", round(window.half_open_per_s, 1), rate, "1/s", usual.half_open_per_s),
+        *judged,
+        *_window_measurements(window, needed, scene.snapshot.time_ns, judgement.allowance_ns),
         Measurement(
-            "half_open_ratio", round(window.half_open_ratio, 4), ratio, "ratio", usual.half_open_ratio
+            "attempts_per_s", round(window.attempts_per_s, 1), None, "1/s", usual.attempts_per_s(wall_s)
         ),
-        Measurement("half_open_ratio_at_least", round(surely, 4), ratio, "ratio"),
-        *_window_measurements(window, thresholds, now_ns, judgement.allowance_ns),
+        Measurement("bare_syn_share", round(bare_share, 4), None, "ratio"),
+    )
+
+
+def _shift_measurements(
+    judgement: ListenerJudgement, window: Window, usual_per_s: float | None
+) -> tuple[Measurement, ...]:
+    """Return the figures of a flood that shows only against what is usual here."""
+    shift = judgement.memory.shift
+    return (
+        Measurement("cusum_score", round(shift.score, 1), round(shift.limit, 1), "attempts"),
         Measurement(
-            "bare_syn_share", round(lately(judgement.memory, window.start_ns).bare_share, 4), None, "ratio"
+            "half_open_per_s",
+            round(shift.half_open_per_s, 1),
+            round(shift.reference_per_s, 1),
+            "1/s",
+            usual_per_s,
         ),
+        Measurement("half_open_ratio", round(window.half_open_ratio, 4), None, "ratio"),
     )
 
 
 def source_measurements(
     judgement: SourceJudgement, window: Window, thresholds: Thresholds, now_ns: int
 ) -> tuple[Measurement, ...]:
-    """Return the figures of the window that raised a source's alert, beside their bounds."""
+    """Return the figures of the window that raised a source's or a prefix's alert, beside their bounds."""
     reading = judgement.reading
     surely = lower_bound(window.half_open, window.attempts)
     per_target = reading.counts.attempts / max(1, reading.targets_estimated)
-    return (
-        Measurement(
-            "source_half_open_per_s", round(window.half_open_per_s, 1), judgement.threshold_per_s, "1/s"
-        ),
+    of_prefix = reading.sources_estimated is not None
+    name = "prefix_half_open_per_s" if of_prefix else "source_half_open_per_s"
+    told = (
+        Measurement(name, round(window.half_open_per_s, 1), judgement.threshold_per_s, "1/s"),
         Measurement("half_open_ratio", round(window.half_open_ratio, 4), RATIO, "ratio"),
         Measurement("half_open_ratio_at_least", round(surely, 4), RATIO, "ratio"),
-        *_window_measurements(window, thresholds, now_ns, judgement.allowance_ns),
-        Measurement("attempts_per_target", round(per_target, 1), float(SCAN_ATTEMPTS_PER_TARGET), "attempts"),
+        *_window_measurements(window, thresholds.min_attempts, now_ns, judgement.allowance_ns),
     )
+    if of_prefix:
+        return told
+    few = float(ATTEMPTS_PER_TARGET)
+    return (*told, Measurement("attempts_per_target", round(per_target, 1), few, "attempts"))
 
 
 def _window_measurements(
-    window: Window, thresholds: Thresholds, now_ns: int, allowance_ns: int
+    window: Window, min_attempts: int | None, now_ns: int, allowance_ns: int
 ) -> tuple[Measurement, ...]:
     return (
-        Measurement("attempts", window.attempts, thresholds.min_attempts, "attempts"),
+        Measurement("attempts", window.attempts, min_attempts, "attempts"),
         Measurement("allowance_ms", round(allowance_ns / NS_PER_MS, 1), None, "ms"),
         Measurement("window_age_ms", round((now_ns - window.end_ns) / NS_PER_MS, 1), None, "ms"),
         Measurement("window_length_ms", round(window.length_s * NS_PER_S / NS_PER_MS, 1), None, "ms"),

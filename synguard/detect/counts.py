@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import zip_longest
 from typing import NamedTuple
 
-from synguard.model import HandshakeCounts
+from synguard.model import HandshakeCounts, ListenerReading
 
 ZERO = HandshakeCounts()
 
@@ -54,12 +55,53 @@ class Tally:
             self._last = counts
 
 
+class Marks(NamedTuple):
+    """What a listener's SYNs bear that tells real clients from others, cumulative."""
+
+    bare: int = 0
+    bogon: int = 0
+    patterned: int = 0
+    #: SYNs and completing ACKs by TTL.
+    syn_ttl: tuple[int, ...] = ()
+    completed_ttl: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, reading: ListenerReading) -> Marks:
+        """Return what a reading has counted."""
+        return cls(
+            reading.bare_attempts,
+            reading.bogon_attempts,
+            reading.patterned_attempts,
+            reading.syn_ttl_histogram,
+            reading.completed_ttl_histogram,
+        )
+
+    def since(self, before: Marks) -> Marks:
+        """Return by how much each rose; all of it where the counting began anew in between."""
+        if min(self.bare - before.bare, self.bogon - before.bogon, self.patterned - before.patterned) < 0:
+            return self
+        return Marks(
+            self.bare - before.bare,
+            self.bogon - before.bogon,
+            self.patterned - before.patterned,
+            _rise(before.syn_ttl, self.syn_ttl),
+            _rise(before.completed_ttl, self.completed_ttl),
+        )
+
+
+NO_MARKS = Marks()
+
+
+def _rise(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(max(0, new - old) for new, old in zip_longest(after, before, fillvalue=0))
+
+
 class Counted(NamedTuple):
     """Cumulative counts at a moment."""
 
     time_ns: int
     counts: HandshakeCounts
-    bare_attempts: int
+    marks: Marks = NO_MARKS
 
 
 class CountHistory:
@@ -79,7 +121,7 @@ class CountHistory:
         if not entries or entry.counts.attempts < entries[-1].counts.attempts:
             zero = counted_from_zero or bool(entries)
             entries.clear()
-            entries.append(Counted(0, ZERO, 0) if zero else entry)
+            entries.append(Counted(0, ZERO) if zero else entry)
         if entries[-1][1:] == entry[1:]:
             return
         if len(entries) > 1 and entry.time_ns - entries[-2].time_ns < self._spacing_ns:
@@ -88,6 +130,11 @@ class CountHistory:
             entries.append(entry)
         while len(entries) > 1 and entries[1].time_ns <= entry.time_ns - self._reach_ns:
             entries.popleft()
+
+    def rest(self) -> None:
+        """Keep the newest entry alone: nobody will ask for what came before it."""
+        while len(self._entries) > 1:
+            self._entries.popleft()
 
     def before(self, time_ns: int) -> Counted:
         """Return the newest entry at or before a moment, or the oldest that there is."""

@@ -2,170 +2,262 @@
 
 from __future__ import annotations
 
-from synguard.detect.attribution import Attribution
+from collections.abc import Sequence
+from typing import TypedDict
+
 from synguard.detect.classify import (
     Verdict,
     classify,
     listener_measurements,
-    severity,
+    prefix_evidence,
     source_evidence,
     source_measurements,
 )
 from synguard.detect.counts import Tally
-from synguard.detect.lifecycle import Incident
+from synguard.detect.evidence import live_client
+from synguard.detect.incident import Incident, Member
+from synguard.detect.lifecycle import Word
+from synguard.detect.listener_memory import ListenerMemory
 from synguard.detect.listeners import ListenerJudgement
-from synguard.detect.memory import ListenerMemory, Memory, SourceMemory
+from synguard.detect.prefixes import widest
+from synguard.detect.scene import Scene
+from synguard.detect.severity import severity
+from synguard.detect.source_memory import SourceMemory
 from synguard.detect.sources import SourceJudgement
-from synguard.detect.thresholds import NS_PER_S, Thresholds
+from synguard.detect.thresholds import NS_PER_S
 from synguard.detect.windows import Window, measure, peak_per_s, unfinished
 from synguard.endpoint import Listener, Network
-from synguard.model import Cohort, Snapshot
+from synguard.model import AlertClass, Cohort, Snapshot
 
 #: Another class must show for this long before an open alert takes it on.
 REFINE_AFTER_NS = NS_PER_S
-
 #: What is left of a flood below this share (0..1) of its peak tells nothing of its class any more: it may be
 #: real clients whom a full queue does not answer.
 FADED = 0.1
 
 
 def begin_on_listener(
-    number: int,
-    judgement: ListenerJudgement,
-    window: Window,
-    verdict: Verdict,
-    snapshot: Snapshot,
-    thresholds: Thresholds,
+    judgement: ListenerJudgement, window: Window, verdict: Verdict, scene: Scene
 ) -> Incident:
-    """Return the incident that a listener's raised window begins."""
-    reading = judgement.reading
-    base = judgement.memory.history.before(window.busy_from_ns).counts
-    incident = _begin(number, reading.listener, window, snapshot, Tally(base))
-    incident.listener = reading.listener
-    incident.alert_class, incident.source = verdict.alert_class, verdict.source
-    incident.evidence = verdict.evidence
-    incident.severity = severity(window.intensity_per_s, judgement.threshold_per_s)
-    incident.measurements = listener_measurements(judgement, window, thresholds, snapshot.time_ns)
-    return incident
-
-
-def begin_on_source(
-    number: int,
-    judgement: SourceJudgement,
-    window: Window,
-    listener: Listener | None,
-    snapshot: Snapshot,
-    thresholds: Thresholds,
-) -> Incident:
-    """Return the incident that a source's raised window begins; ``listener`` where its target is known."""
-    reading = judgement.reading
-    base = judgement.memory.history.before(window.busy_from_ns).counts
-    incident = _begin(number, reading.source, window, snapshot, Tally(base))
-    incident.listener, incident.source = listener, reading.source
-    incident.evidence = source_evidence(judgement)
-    incident.severity = severity(window.intensity_per_s, judgement.threshold_per_s)
-    incident.measurements = source_measurements(judgement, window, thresholds, snapshot.time_ns)
-    incident.sources_estimated = 1
-    return incident
-
-
-def _begin(
-    number: int, basis: Listener | Network, window: Window, snapshot: Snapshot, tally: Tally
-) -> Incident:
-    started_at_s = wall_s(window.busy_from_ns, snapshot)
+    """Return the suspected incident that a listener's raised window begins."""
     return Incident(
-        id=number,
-        basis=basis,
-        tally=tally,
-        started_at_s=started_at_s,
-        started_ns=window.busy_from_ns,
-        seen_until_ns=snapshot.time_ns,
-        last_seen_s=max(started_at_s, wall_s(window.busy_until_ns, snapshot)),
-        judged_until_ns=window.busy_from_ns,
-        looked_ns=window.busy_from_ns,
-        first_ratio=window.half_open_ratio,
+        id=0,
+        members={judgement.reading.listener: member_of(judgement, window)},
+        **_times(window, scene.snapshot),
+        alert_class=verdict.alert_class,
+        source=verdict.source,
+        evidence=verdict.evidence,
+        measurements=listener_measurements(judgement, window, scene),
+        severity=severity(window.intensity_per_s / judgement.threshold_per_s, "unknown"),
     )
 
 
-def follow_listener(
-    incident: Incident,
-    memory: ListenerMemory,
-    judgement: ListenerJudgement | None,
-    snapshot: Snapshot,
-    allowance_ns: int,
-) -> None:
-    """Take in what a snapshot says of the listener that an incident is on."""
-    reading = memory.reading
+def member_of(judgement: ListenerJudgement, window: Window) -> Member:
+    """Return the listener's part in an incident, from where its window shows the flood begin."""
+    base = judgement.memory.history.before(window.busy_from_ns).counts
+    return Member(Tally(base), window.busy_from_ns, window.busy_from_ns, window.half_open_ratio)
+
+
+def begin_on_source(
+    judgement: SourceJudgement, window: Window, targets: Sequence[Listener], scene: Scene
+) -> Incident:
+    """Return the suspected incident that a source's raised window begins; ``targets`` where known."""
+    source = judgement.reading.source
+    memory = scene.source_memory(source)
+    verdict = Verdict(AlertClass.SINGLE_SOURCE, source, source_evidence(judgement))
+    if memory.is_live:
+        alive = live_client(max(1, memory.asked.counts.completed))
+        verdict = Verdict(AlertClass.SPOOFED, None, (alive, *source_evidence(judgement)))
+    tally = Tally(memory.history.before(window.busy_from_ns).counts)
+    return _begin_on(source, tally, judgement, window, verdict, targets, scene)
+
+
+def begin_on_prefix(
+    judgement: SourceJudgement, window: Window, targets: Sequence[Listener], scene: Scene
+) -> Incident:
+    """Return the suspected incident that a prefix's raised window begins."""
+    reading = judgement.reading
+    evidence = prefix_evidence(reading, window.half_open_ratio)
+    verdict = Verdict(AlertClass.PREFIX, reading.source, evidence)
+    return _begin_on(widest(reading.source), None, judgement, window, verdict, targets, scene)
+
+
+def _begin_on(
+    basis: Network,
+    tally: Tally | None,
+    judgement: SourceJudgement,
+    window: Window,
+    verdict: Verdict,
+    targets: Sequence[Listener],
+    scene: Scene,
+) -> Incident:
+    member = Member(tally, window.busy_from_ns, window.busy_from_ns, window.half_open_ratio)
+    member.sources_estimated = judgement.reading.sources_estimated or 1
+    return Incident(
+        id=0,
+        members={basis: member},
+        **_times(window, scene.snapshot),
+        alert_class=verdict.alert_class,
+        source=verdict.source,
+        evidence=verdict.evidence,
+        measurements=source_measurements(judgement, window, scene.thresholds, scene.snapshot.time_ns),
+        severity=severity(window.intensity_per_s / judgement.threshold_per_s, "unknown"),
+        targets=list(targets),
+    )
+
+
+class _Times(TypedDict):
+    started_at_s: float
+    started_ns: int
+    seen_until_ns: int
+    last_seen_s: float
+
+
+def _times(window: Window, snapshot: Snapshot) -> _Times:
+    started_at_s = wall_s(window.busy_from_ns, snapshot)
+    return {
+        "started_at_s": started_at_s,
+        "started_ns": window.busy_from_ns,
+        "seen_until_ns": snapshot.time_ns,
+        "last_seen_s": max(started_at_s, wall_s(window.busy_until_ns, snapshot)),
+    }
+
+
+def follow_listener(incident: Incident, listener: Listener, memory: ListenerMemory, scene: Scene) -> float:
+    """Take in what a snapshot says of a listener that an incident is on; return its peak SYN/s since."""
+    snapshot, reading = scene.snapshot, memory.reading
     incident.one_way |= snapshot.one_way
-    incident.tally.absorb(reading.counts)
-    _look(incident, reading.cohorts, snapshot.listener_cohort_ns, snapshot.time_ns, allowance_ns)
+    member = incident.members[listener]
+    if member.tally is not None:
+        member.tally.absorb(reading.counts)
+    allowance_ns = scene.allowance_ns(listener)
+    peak = _look(member, reading.cohorts, snapshot.listener_cohort_ns, snapshot.time_ns, allowance_ns)
+    _take_impact(incident, listener, memory, scene)
+    judgement = scene.listeners.get(listener)
     window = (judgement.holding or judgement.raised) if judgement else None
-    if judgement is None or window is None:
-        return
-    incident.see(snapshot.time_ns, wall_s(window.busy_until_ns, snapshot))
-    incident.raise_severity(severity(window.intensity_per_s, judgement.threshold_per_s))
-    estimates = [n for n in (incident.sources_estimated, reading.sources_estimated) if n is not None]
-    incident.sources_estimated = max(estimates, default=None)
+    if judgement is not None and window is not None:
+        incident.see(snapshot.time_ns, wall_s(window.busy_until_ns, snapshot))
+        margin = window.intensity_per_s / judgement.threshold_per_s
+        incident.raise_severity(severity(margin, incident.impact), snapshot.wall_s)
+        member.sources_estimated = max(member.sources_estimated, reading.sources_estimated or 0)
+    return peak
 
 
-def refine(
-    incident: Incident,
-    judgement: ListenerJudgement,
-    snapshot: Snapshot,
-    attribution: Attribution,
-    memory: Memory,
-) -> bool:
-    """Count the sources that have part in a listener's flood; tell whether its class has changed."""
-    shares = attribution.sources_of(judgement.reading.listener)
-    for share in shares:
-        source = share.source
-        if 2 * unfinished(source.cohorts) >= sum(cohort.attempts for cohort in source.cohorts):
-            incident.count_source(source.source, source.counts, memory.sources[source.source].history)
-    window = judgement.holding or judgement.raised
-    faded = window is None or window.half_open_per_s < FADED * incident.peak_syn_per_s
-    if faded or not judgement.current:
-        incident.other_class = None
+def _take_impact(incident: Incident, listener: Listener, memory: ListenerMemory, scene: Scene) -> None:
+    last = memory.lately(scene.snapshot.time_ns - NS_PER_S).counts
+    waiting = max(0, last.answered - last.completed)
+    found = scene.impact.of(listener, incident.started_ns, waiting)
+    incident.take_impact(found.impact, found.measurements, scene.snapshot.wall_s)
+
+
+def follow_source(incident: Incident, basis: Network, scene: Scene) -> float:
+    """Take in what a snapshot says of the source, or prefix, of an incident; return its peak SYN/s."""
+    snapshot = scene.snapshot
+    judgement = scene.sources.get(basis) or scene.prefixes.get(basis)
+    memory = scene.memory.sources.get(basis)
+    reading = judgement.reading if judgement else (memory.reading if memory else None)
+    if reading is None or (memory is not None and memory.met_ns != snapshot.time_ns):
+        return 0.0
+    incident.one_way |= snapshot.one_way
+    member = incident.members[basis]
+    if member.tally is not None:
+        member.tally.absorb(reading.counts)
+    if memory is not None:
+        _count_source(incident, memory)
+    if incident.targets and incident.targets[0] in scene.memory.listeners:
+        target = incident.targets[0]
+        _take_impact(incident, target, scene.memory.listeners[target], scene)
+    peak = _look(
+        member, reading.cohorts, snapshot.source_cohort_ns, snapshot.time_ns, scene.source_allowance_ns
+    )
+    window = (judgement.holding or judgement.raised) if judgement else None
+    if judgement is not None and window is not None:
+        incident.see(snapshot.time_ns, wall_s(window.busy_until_ns, snapshot))
+        margin = window.intensity_per_s / judgement.threshold_per_s
+        incident.raise_severity(severity(margin, incident.impact), snapshot.wall_s)
+    return peak
+
+
+def spare_live_source(incident: Incident, scene: Scene) -> bool:
+    """Name the one source of an incident no more once it completes handshakes; tell whether it was."""
+    source = incident.source
+    memory = scene.memory.sources.get(source) if source is not None else None
+    if incident.alert_class is not AlertClass.SINGLE_SOURCE or memory is None or not memory.is_live:
         return False
-    verdict = classify(judgement, snapshot, shares)
-    if not incident.picture(verdict.alert_class, verdict.source, snapshot.time_ns, REFINE_AFTER_NS):
-        return False
-    incident.evidence = verdict.evidence
+    evidence = (live_client(max(1, memory.asked.counts.completed)),)
+    incident.reclassify(AlertClass.SPOOFED, None, evidence, scene.snapshot.wall_s)
+    incident.spare_source(memory.reading.source)
     return True
 
 
-def follow_source(
-    incident: Incident,
-    memory: SourceMemory,
-    judgement: SourceJudgement | None,
-    snapshot: Snapshot,
-    allowance_ns: int,
-) -> None:
-    """Take in what a snapshot says of the source whose own incident this is."""
-    reading = memory.reading
-    incident.one_way |= snapshot.one_way
-    incident.tally.absorb(reading.counts)
-    incident.count_source(reading.source, reading.counts, memory.history)
-    _look(incident, reading.cohorts, snapshot.source_cohort_ns, snapshot.time_ns, allowance_ns)
-    window = (judgement.holding or judgement.raised) if judgement else None
-    if judgement is None or window is None:
-        return
-    incident.see(snapshot.time_ns, wall_s(window.busy_until_ns, snapshot))
-    incident.raise_severity(severity(window.intensity_per_s, judgement.threshold_per_s))
+def refine(incident: Incident, judgements: Sequence[ListenerJudgement], scene: Scene) -> bool:
+    """Count the sources that have part in a flood on listeners; tell whether its class has changed.
+
+    ``judgements`` are those of its listeners whose floods go on; the hardest hit tells the class.
+    """
+    for judgement in judgements:
+        _count_sources(incident, judgement.reading.listener, scene)
+    worst = max(judgements, key=lambda one: (_half_open_per_s(one), str(one.reading.listener)))
+    if _half_open_per_s(worst) < FADED * incident.peak_syn_per_s / len(incident.members) or not worst.current:
+        incident.other_class = None
+        return False
+    now_ns = scene.snapshot.time_ns
+    verdict = classify(worst, scene)
+    if not incident.picture(verdict.alert_class, verdict.source, now_ns, REFINE_AFTER_NS):
+        return False
+    incident.reclassify(verdict.alert_class, verdict.source, verdict.evidence, scene.snapshot.wall_s)
+    return True
+
+
+def _half_open_per_s(judgement: ListenerJudgement) -> float:
+    window = judgement.holding or judgement.raised
+    return window.half_open_per_s if window else 0.0
+
+
+def _count_sources(incident: Incident, listener: Listener, scene: Scene) -> None:
+    for share in scene.attribution.sources_of(listener):
+        source = share.source
+        if 2 * unfinished(source.cohorts) >= sum(cohort.attempts for cohort in source.cohorts):
+            _count_source(incident, scene.source_memory(source.source))
+
+
+def _count_source(incident: Incident, memory: SourceMemory) -> None:
+    """Count a source that has part in the flood, unless it is somebody's who completes handshakes."""
+    if memory.is_live:
+        incident.spare_source(memory.reading.source)
+    else:
+        incident.count_source(memory.reading.source, memory.reading.counts, memory.history)
 
 
 def _look(
-    incident: Incident, cohorts: tuple[Cohort, ...], slice_ns: int, now_ns: int, allowance_ns: int
-) -> None:
-    """Take in the attempts that came, and those that matured, since an incident was last looked at."""
-    peak = peak_per_s(cohorts, slice_ns, incident.looked_ns, now_ns)
-    incident.peak_syn_per_s = max(incident.peak_syn_per_s, peak)
-    incident.looked_ns = now_ns
+    member: Member, cohorts: tuple[Cohort, ...], slice_ns: int, now_ns: int, allowance_ns: int
+) -> float:
+    """Take in the attempts that matured, and return the peak of those that came, since the last look."""
+    peak = peak_per_s(cohorts, slice_ns, member.looked_ns, now_ns)
+    member.looked_ns = now_ns
     old_ns = (now_ns - max(NS_PER_S, allowance_ns)) // slice_ns * slice_ns
-    if old_ns > incident.judged_until_ns:
-        window = measure(cohorts, slice_ns, incident.judged_until_ns, old_ns)
-        incident.ratio_attempts += window.attempts
-        incident.ratio_half_open += window.half_open
-        incident.judged_until_ns = old_ns
+    if old_ns > member.judged_until_ns:
+        window = measure(cohorts, slice_ns, member.judged_until_ns, old_ns)
+        member.ratio_attempts += window.attempts
+        member.ratio_half_open += window.half_open
+        member.judged_until_ns = old_ns
+    return peak
+
+
+def follow(incident: Incident, scene: Scene) -> None:
+    """Take in what a snapshot says of everybody whom an incident is on."""
+    seen_until_ns, now_ns = incident.seen_until_ns, scene.snapshot.time_ns
+    rate = 0.0
+    for basis in list(incident.members):
+        if isinstance(basis, Listener):
+            memory = scene.memory.listeners.get(basis)
+            if memory is not None and memory.met_ns == now_ns:
+                rate += follow_listener(incident, basis, memory, scene)
+        else:
+            rate += follow_source(incident, basis, scene)
+    incident.peak_syn_per_s = max(incident.peak_syn_per_s, rate)
+    if incident.seen_until_ns == seen_until_ns < now_ns:
+        incident.hear(Word.QUIET)
 
 
 def wall_s(time_ns: int, snapshot: Snapshot) -> float:

@@ -4,8 +4,11 @@ Three windows look at matured cohorts only, from the newest backwards. The *fast
 second lies directly behind the allowance; the *sure* one of a second and the *slow* one of three seconds
 look at attempts that are at least a second old, which is time for a handshake around the world and for
 one lost segment. The fast one may look at younger attempts, and a crowd of clients from far away looks just
-like a flood there. So it needs one sign more: SYNs without any TCP option, which no client's stack
-sends, or very many half-open attempts from one source.
+like a flood there. So it needs one sign more: one that ``evidence`` knows, or very many half-open attempts
+from one source.
+
+Beside the windows stands the *shift*: a flood too slow for any threshold shows against what is usual here.
+Attempts that clients sent again because nobody answers them are no flood's (``overload``).
 """
 
 from __future__ import annotations
@@ -14,26 +17,33 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from synguard.detect.attribution import Attribution, Share
-from synguard.detect.counts import Counted, rise
-from synguard.detect.memory import ListenerMemory
+from synguard.detect.evidence import is_sign
+from synguard.detect.impact import Impact
+from synguard.detect.listener_memory import ListenerMemory
+from synguard.detect.memory import Memory
+from synguard.detect.overload import waiting_clients
 from synguard.detect.sources import is_scan, is_very_many
 from synguard.detect.statistics import surely_above
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.detect.windows import Window, matured, measure, unfinished
-from synguard.model import HandshakeCounts, ListenerReading, Snapshot
+from synguard.model import ListenerReading, Snapshot
 
 #: The fast window's length; it is also the shortest stretch that any rate is averaged over.
 FAST_NS = 250 * NS_PER_MS
 SURE_NS = NS_PER_S
 SLOW_NS = 3 * NS_PER_S
 #: Slices that must hold half-open attempts. Three of 17 ms are touched by a burst of 20 ms already,
-#: so the span from the first to the last matters too: above four slices it lasted more than 50 ms.
+#: so the span from the first to the last matters too: above four slices it lasted more than 50 ms. A burst of
+#: four has lasted so long if its attempts fill more than three slices like the fullest.
 LEAST_BUSY_SLICES = 3
 LEAST_SPAN_SLICES = 5
-#: From this share (0..1) of attempts without TCP options on, clients' stacks did not send them.
-BARE_SHARE = 0.5
+LEAST_FULL_SLICES = 3.3
 #: The share (0..1) of a listener's half-open attempts from which on one source is the flood.
 MAIN_SHARE = 0.5
+#: Refusals are a flood only beyond so many times what was served lately: a restart refuses everybody.
+TIMES_SERVED = 3.0
+#: Fewer unfinished attempts than this in the whole ring are not worth a look.
+LEAST_UNFINISHED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,10 @@ class ListenerJudgement:
     holding: Window | None
     #: Whether the newest attempts that have matured are still those of a flood.
     current: bool
+    #: Whether only what is usual here makes it a flood: it is slower than any threshold.
+    is_slow: bool = False
+    #: Share (0..1) of its unfinished attempts that were refused, or are those of clients who wait.
+    excused_share: float = 0.0
 
     @property
     def reading(self) -> ListenerReading:
@@ -64,47 +78,29 @@ class _Look(NamedTuple):
     threshold_per_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Lately:
-    """What a listener's cumulative counts rose by since a moment."""
-
-    counts: HandshakeCounts
-    bare_attempts: int
-
-    @property
-    def bare_share(self) -> float:
-        """Return the share (0..1) of attempts without any TCP option; 0.0 without attempts."""
-        return self.bare_attempts / self.counts.attempts if self.counts.attempts else 0.0
-
-    @property
-    def refused_share(self) -> float:
-        """Return the share (0..1) that was answered with RST among the attempts not completed."""
-        unfinished_attempts = max(1, self.counts.attempts - self.counts.completed)
-        return min(1.0, self.counts.refused / unfinished_attempts)
-
-
-def lately(memory: ListenerMemory, since_ns: int) -> Lately:
-    """Return by how much a listener's counts rose since a moment within its ring."""
-    before: Counted = memory.history.before(since_ns)
-    reading = memory.reading
-    counts = rise(before.counts, reading.counts)
-    bare = reading.bare_attempts - before.bare_attempts
-    return Lately(counts, bare if bare >= 0 else reading.bare_attempts)
-
-
 class ListenerJudge:
     """Judges the listeners of one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, thresholds: Thresholds, attribution: Attribution) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        thresholds: Thresholds,
+        attribution: Attribution,
+        memory: Memory,
+        impact: Impact,
+    ) -> None:
         self._snapshot = snapshot
+        self._all_thresholds = thresholds
         self._thresholds = thresholds
         self._attribution = attribution
+        self._memory = memory
+        self._impact = impact
 
     def judge(self, memory: ListenerMemory) -> ListenerJudgement | None:
         """Judge a listener on its matured attempts; None where it has next to no unfinished ones."""
-        least = self._thresholds.half_open_per_s * FAST_NS / NS_PER_S / 2
-        if unfinished(memory.reading.cohorts) < least:
+        if unfinished(memory.reading.cohorts) < LEAST_UNFINISHED:
             return None
+        self._thresholds = self._all_thresholds.for_listener(memory.reading.listener)
         allowance_ns = memory.times.allowance_ns(self._thresholds)
         fast = self._looks(memory, allowance_ns, FAST_NS)
         old_ns = max(allowance_ns, NS_PER_S)
@@ -113,15 +109,29 @@ class ListenerJudge:
         if raised is None:
             raised = next((look for look in fast if self._is_early_flood(memory, look, allowance_ns)), None)
         holding = next((look for look in old if self._goes_on(look)), None)
-        telling = raised or holding or fast[0]
+        shifted = self._shifted(memory, old[2]) if raised is None else None
+        telling = raised or shifted or holding or fast[0]
         return ListenerJudgement(
             memory=memory,
             allowance_ns=allowance_ns,
             threshold_per_s=telling.threshold_per_s,
-            raised=raised.window if raised else None,
-            holding=holding.window if holding else None,
-            current=any(self._goes_on(look) for look in fast),
+            raised=telling.window if raised or shifted else None,
+            holding=holding.window if holding else (shifted.window if shifted else None),
+            current=any(self._goes_on(look) for look in fast) or shifted is not None,
+            is_slow=shifted is not None,
+            excused_share=self._excused_share(old[0], memory, old_ns),
         )
+
+    def _excused_share(self, look: _Look, memory: ListenerMemory, old_ns: int) -> float:
+        """Return the share of the sure window's half-open attempts that no flood is blamed for."""
+        whole = matured(
+            memory.reading.cohorts,
+            self._snapshot.listener_cohort_ns,
+            self._snapshot.time_ns,
+            old_ns,
+            SURE_NS,
+        )
+        return 1.0 - look.window.half_open / whole.half_open if whole.half_open else 0.0
 
     def _looks(self, memory: ListenerMemory, age_ns: int, length_ns: int) -> tuple[_Look, _Look]:
         """Return a window less what was refused, for the usual threshold, and the whole for the other."""
@@ -129,11 +139,35 @@ class ListenerJudge:
         window = matured(reading.cohorts, slice_ns, self._snapshot.time_ns, age_ns, length_ns)
         if reading.listener.port == 0 and window.half_open:
             window = window.without(self._attribution.scanned(reading, window))
-        refused = round(window.half_open * lately(memory, window.start_ns).refused_share)
+        lately = memory.lately(window.start_ns)
+        refused = round(window.half_open * lately.refused_share)
+        waiting = waiting_clients(memory, self._impact, self._snapshot, window)
+        usual_per_s = memory.usual.threshold_per_s(self._snapshot.wall_s, self._thresholds.half_open_per_s)
+        refused_per_s = max(self._thresholds.refused_per_s, TIMES_SERVED * memory.served_per_s)
         return (
-            _Look(window.without(refused), self._thresholds.half_open_per_s),
-            _Look(window, self._thresholds.refused_per_s),
+            _Look(window.without(refused + waiting), usual_per_s),
+            _Look(window.without(waiting + self._refused_clients(memory, window, refused)), refused_per_s),
         )
+
+    def _refused_clients(self, memory: ListenerMemory, window: Window, refused: int) -> int:
+        """Return how many attempts of a window are those of known clients whose server is away."""
+        if not refused:
+            return 0
+        share = sum(
+            min(1.0, share.share)
+            for share in self._attribution.sources_of(memory.reading.listener)
+            if self._memory.sources[share.source.source].is_refused_client(self._snapshot.time_ns)
+        )
+        return min(refused, round(window.half_open * min(1.0, share)))
+
+    def _shifted(self, memory: ListenerMemory, slow: _Look) -> _Look | None:
+        """Return the slow window where what is usual here says that a flood goes on, however slow."""
+        wanted = self._thresholds.slow_floods and memory.reading.listener.port != 0
+        reference_per_s = memory.shift.reference_per_s
+        goes_on = slow.window.half_open_per_s >= reference_per_s / 2
+        if not wanted or not memory.shift.raised or not goes_on:
+            return None
+        return _Look(slow.window, min(slow.threshold_per_s, reference_per_s))
 
     def _is_early_flood(self, memory: ListenerMemory, look: _Look, allowance_ns: int) -> bool:
         """Tell whether a window directly behind the allowance shows a flood."""
@@ -155,9 +189,11 @@ class ListenerJudge:
         )
 
     def _is_long(self, window: Window) -> bool:
-        """Tell whether the half-open attempts of a window last longer than 50 ms."""
-        span_ns = window.busy_until_ns - window.busy_from_ns
-        return span_ns >= LEAST_SPAN_SLICES * self._snapshot.listener_cohort_ns
+        """Tell whether the half-open attempts of a window last longer than a blink."""
+        span = (window.busy_until_ns - window.busy_from_ns) // self._snapshot.listener_cohort_ns
+        if span != LEAST_SPAN_SLICES - 1:
+            return span >= LEAST_SPAN_SLICES
+        return window.half_open >= LEAST_FULL_SLICES * window.peak_half_open
 
     def _goes_on(self, look: _Look) -> bool:
         """Tell whether an open alert's flood is still to be seen: half of what raises one is enough."""
@@ -168,8 +204,7 @@ class ListenerJudge:
 
     def _has_sign(self, memory: ListenerMemory, fast: Window) -> bool:
         """Tell whether unfinished attempts younger than a second are more than clients far away."""
-        recent = lately(memory, fast.start_ns)
-        if recent.bare_share >= BARE_SHARE and not _completes_bare(memory.reading):
+        if is_sign(memory, fast, memory.lately(fast.start_ns)):
             return True
         main = main_source(self._attribution.sources_of(memory.reading.listener))
         if main is None or (memory.reading.listener.port == 0 and is_scan(main.source)):
@@ -180,8 +215,3 @@ class ListenerJudge:
 def main_source(shares: list[Share]) -> Share | None:
     """Return the source that makes at least half of a listener's half-open attempts, if one does."""
     return shares[0] if shares and shares[0].share >= MAIN_SHARE else None
-
-
-def _completes_bare(reading: ListenerReading) -> bool:
-    """Tell whether this listener's real clients send bare SYNs too: more completed than had options."""
-    return reading.counts.completed > reading.counts.attempts - reading.bare_attempts

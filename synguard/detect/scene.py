@@ -1,34 +1,63 @@
-"""All that one snapshot says: the judgements of its listeners and sources, and who asked whom."""
+"""All that one snapshot says: the judgements of its listeners, sources and prefixes, and who asked whom."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from synguard.detect.allowance import HandshakeTimes
-from synguard.detect.attribution import Attribution
-from synguard.detect.listeners import ListenerJudge, ListenerJudgement
-from synguard.detect.memory import ListenerMemory, Memory
-from synguard.detect.sources import SourceJudgement, judge_source
+from synguard.detect.attribution import Attribution, Share
+from synguard.detect.impact import Impact
+from synguard.detect.listener_memory import ListenerMemory
+from synguard.detect.listeners import ListenerJudge, ListenerJudgement, main_source
+from synguard.detect.memory import Memory
+from synguard.detect.prefixes import merged, widest
+from synguard.detect.source_memory import SourceMemory
+from synguard.detect.sources import SourceJudgement, is_scan, judge_prefix, judge_source
 from synguard.detect.thresholds import Thresholds
-from synguard.detect.windows import Window
+from synguard.detect.windows import Window, unfinished
 from synguard.endpoint import Listener, Network
-from synguard.model import Snapshot
+from synguard.model import Snapshot, SourceReading
 
 #: At most so many sources, the greatest first, may raise something in one snapshot.
 MOST_RAISED_SOURCES = 128
 
 
 class Scene:
-    """One snapshot's judgements of everybody in it who has unfinished attempts worth a look."""
+    """One snapshot's judgements of everybody in it who has unfinished attempts worth a look.
 
-    def __init__(self, snapshot: Snapshot, memory: Memory, thresholds: Thresholds) -> None:
-        self.snapshot = snapshot
-        self._memory = memory
-        self._thresholds = thresholds
-        self.attribution = Attribution(snapshot, self._allowance_ns, thresholds.min_attempts)
-        self.source_allowance_ns = self._busiest_allowance_ns() if snapshot.sources else 0
+    Sources that merely wait for an answer are left out, as nobody's flooders: but not those in ``named``, for
+    whoever floods fills the queues that leave it waiting, too.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        memory: Memory,
+        thresholds: Thresholds,
+        impact: Impact,
+        named: Collection[Network],
+    ) -> None:
+        #: Every watched source, those that wait for an answer too.
+        self.everybody = snapshot.sources
+        self._is_waiting = {
+            reading.source
+            for reading in snapshot.sources
+            if reading.source not in named and memory.sources[reading.source].is_waiting(snapshot.time_ns)
+        }
+        active = tuple(one for one in snapshot.sources if one.source not in self._is_waiting)
+        self.snapshot = replace(snapshot, sources=active)
+        self.memory = memory
+        self.thresholds = thresholds
+        self.impact = impact
+        self.attribution = Attribution(self.snapshot, self.allowance_ns, thresholds.min_attempts)
+        self.source_allowance_ns = (
+            self._busiest_allowance_ns() if snapshot.sources or snapshot.prefixes else 0
+        )
         self.listeners = self._judge_listeners()
         self.sources = self._judge_sources()
+        self._prefixes: tuple[SourceReading, ...] | None = None
+        self.prefixes = self._judge_prefixes()
 
     def raised_listeners(self) -> list[tuple[ListenerJudgement, Window]]:
         """Return the listeners under a flood with the windows that show it, the greatest flood first."""
@@ -42,39 +71,61 @@ class Scene:
 
     def raised_sources(self) -> list[tuple[SourceJudgement, Window]]:
         """Return the sources that flood with the windows that show it, the greatest first."""
-        raised = [
-            (judgement.raised.half_open, str(source), judgement, judgement.raised)
-            for source, judgement in self.sources.items()
-            if judgement.raised
-        ]
-        raised.sort(key=lambda item: (-item[0], item[1]))
-        return [(judgement, window) for _, _, judgement, window in raised[:MOST_RAISED_SOURCES]]
+        return _greatest(self.sources.values())
+
+    def raised_prefixes(self) -> list[tuple[SourceJudgement, Window]]:
+        """Return the prefixes that flood with the windows that show it, the greatest first."""
+        return _greatest(self.prefixes.values())
 
     def calm_listeners(self, alarmed: Collection[Listener]) -> Iterator[ListenerMemory]:
         """Yield the listeners of which nothing is suspected, whose figures are usual ones."""
         for reading in self.snapshot.listeners:
             judgement = self.listeners.get(reading.listener)
-            memory = self._memory.listeners[reading.listener]
-            if judgement is None or judgement.raised is None:
-                memory.suspected_ns = None
-                if reading.listener not in alarmed and (judgement is None or judgement.holding is None):
-                    yield memory
+            nothing = judgement is None or (judgement.raised is None and judgement.holding is None)
+            if nothing and reading.listener not in alarmed:
+                yield self.memory.listeners[reading.listener]
 
-    def _allowance_ns(self, listener: Listener) -> int:
-        return self._memory.listeners[listener].times.allowance_ns(self._thresholds)
+    def main_source_of(self, listener: Listener) -> Share | None:
+        """Return the source that makes half of a listener's half-open attempts, if one does and no scan's."""
+        main = main_source(self.attribution.sources_of(listener))
+        if main is None or (listener.port == 0 and is_scan(main.source)):
+            return None
+        return main
+
+    def merged_prefixes(self) -> tuple[SourceReading, ...]:
+        """Return the snapshot's prefixes, neighbours merged, less what single sources account for."""
+        if self._prefixes is None:
+            whole = replace(self.snapshot, sources=self.everybody)
+            self._prefixes = merged(whole, self._has_own_reason)
+        return self._prefixes
+
+    def allowance_ns(self, listener: Listener) -> int:
+        """Return how long a handshake is given at a listener of the snapshot, in nanoseconds."""
+        thresholds = self.thresholds.for_listener(listener)
+        return self.memory.listeners[listener].times.allowance_ns(thresholds)
+
+    def source_memory(self, source: Network) -> SourceMemory:
+        """Return what is remembered of a source of the snapshot."""
+        return self.memory.sources[source]
+
+    def _has_own_reason(self, reading: SourceReading) -> bool:
+        """Tell whether a source's unfinished attempts are no part of its prefix's flood."""
+        own = self.sources.get(reading.source)
+        is_flooder = own is not None and (own.raised is not None or own.holding is not None)
+        return is_flooder or reading.source in self._is_waiting or is_scan(reading)
 
     def _busiest_allowance_ns(self) -> int:
         """Return the allowance of the listener with most attempts in the ring; the cold one without any."""
         weighed = [
-            (sum(cohort.attempts for cohort in reading.cohorts), self._allowance_ns(reading.listener))
+            (sum(cohort.attempts for cohort in reading.cohorts), self.allowance_ns(reading.listener))
             for reading in self.snapshot.listeners
         ]
-        return max(weighed)[1] if weighed else HandshakeTimes().allowance_ns(self._thresholds)
+        return max(weighed)[1] if weighed else HandshakeTimes().allowance_ns(self.thresholds)
 
     def _judge_listeners(self) -> dict[Listener, ListenerJudgement]:
-        judge = ListenerJudge(self.snapshot, self._thresholds, self.attribution)
+        judge = ListenerJudge(self.snapshot, self.thresholds, self.attribution, self.memory, self.impact)
         judged = {
-            reading.listener: judge.judge(self._memory.listeners[reading.listener])
+            reading.listener: judge.judge(self.memory.listeners[reading.listener])
             for reading in self.snapshot.listeners
         }
         return {listener: judgement for listener, judgement in judged.items() if judgement}
@@ -82,11 +133,43 @@ class Scene:
     def _judge_sources(self) -> dict[Network, SourceJudgement]:
         judged = {
             reading.source: judge_source(
-                self._memory.sources[reading.source],
+                self.memory.sources[reading.source],
                 self.snapshot,
-                self._thresholds,
+                self.thresholds,
                 self.source_allowance_ns,
             )
             for reading in self.snapshot.sources
         }
         return {source: judgement for source, judgement in judged.items() if judgement}
+
+    def _judge_prefixes(self) -> dict[Network, SourceJudgement]:
+        """Judge the merged prefixes, each by the widest it may be merged into, where all make a flood."""
+        total = sum(unfinished(reading.cohorts) for reading in self.snapshot.prefixes)
+        if total < self.thresholds.prefix_half_open_per_s:
+            return {}
+        judged = {
+            reading.source: judge_prefix(reading, self.snapshot, self.thresholds, self.source_allowance_ns)
+            for reading in self.merged_prefixes()
+        }
+        return {widest(prefix): judgement for prefix, judgement in judged.items() if judgement}
+
+
+def _greatest(judgements: Iterable[SourceJudgement]) -> list[tuple[SourceJudgement, Window]]:
+    raised = [
+        (judgement.raised.half_open, str(judgement.reading.source), judgement, judgement.raised)
+        for judgement in judgements
+        if judgement.raised
+    ]
+    raised.sort(key=lambda item: (-item[0], item[1]))
+    return [(judgement, window) for _, _, judgement, window in raised[:MOST_RAISED_SOURCES]]
+
+
+def without_trusted(snapshot: Snapshot, thresholds: Thresholds) -> Snapshot:
+    """Return a snapshot less the sources and prefixes that speak for many others."""
+    if not thresholds.trusted:
+        return snapshot
+    return replace(
+        snapshot,
+        sources=tuple(one for one in snapshot.sources if not thresholds.trusts(one.source)),
+        prefixes=tuple(one for one in snapshot.prefixes if not thresholds.trusts(one.source)),
+    )

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from synguard.detect.counts import rise
-from synguard.detect.memory import SourceMemory
+from synguard.detect.prefixes import LEAST_SOURCES
+from synguard.detect.scans import ATTEMPTS_PER_TARGET, SATURATED_TARGETS
+from synguard.detect.source_memory import SourceMemory
 from synguard.detect.statistics import surely_above
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.detect.windows import Window, matured, measure, unfinished
 from synguard.model import Snapshot, SourceReading
 
-#: A source that asks each target at most this often scans; who floods asks again and again.
-SCAN_ATTEMPTS_PER_TARGET = 3
 #: Fewer targets than this make no scan, however seldom each is asked.
 SCAN_TARGETS = 8
-#: From here on the probe's estimate of a source's targets is full and tells no more.
-SATURATED_TARGETS = 200
 #: The share (0..1) of a source's own attempts that must surely be half-open before it alone is blamed.
 #: A carrier's NAT with a few bad clients behind it stays far below.
 RATIO = 0.5
@@ -31,7 +29,7 @@ YOUNGEST_NS = 250 * NS_PER_MS
 def is_scan(reading: SourceReading) -> bool:
     """Tell whether a source asks many targets, each at most three times, however fast."""
     targets = reading.targets_estimated
-    few_each = reading.counts.attempts <= SCAN_ATTEMPTS_PER_TARGET * targets
+    few_each = reading.counts.attempts <= ATTEMPTS_PER_TARGET * targets
     return targets >= SATURATED_TARGETS or (targets >= SCAN_TARGETS and few_each)
 
 
@@ -50,9 +48,9 @@ def is_very_many(reading: SourceReading, snapshot: Snapshot, thresholds: Thresho
 
 @dataclass(frozen=True, slots=True)
 class SourceJudgement:
-    """What one snapshot says of one source."""
+    """What one snapshot says of one source, or prefix of sources."""
 
-    memory: SourceMemory
+    reading: SourceReading
     #: The half-open attempts per second that it was held against.
     threshold_per_s: float
     #: The window that makes it a flood, if any does.
@@ -60,11 +58,6 @@ class SourceJudgement:
     #: The window that shows that an open alert's flood goes on, if any does.
     holding: Window | None
     allowance_ns: int
-
-    @property
-    def reading(self) -> SourceReading:
-        """Return the reading that was judged."""
-        return self.memory.reading
 
 
 def judge_source(
@@ -83,14 +76,35 @@ def judge_source(
     young = matured(reading.cohorts, slice_ns, now_ns, young_ns, NS_PER_S)
     threshold_per_s = _threshold_per_s(memory, sure, thresholds)
     raised = None
-    if not is_scan(reading):
+    is_away = threshold_per_s == thresholds.refused_per_s and memory.is_refused_client(now_ns)
+    if not is_scan(reading) and not is_away:
         if _is_flood(sure, threshold_per_s, thresholds) and _is_long(sure, slice_ns):
             raised = sure
         elif _is_flood(young, threshold_per_s, thresholds) and is_very_many(reading, snapshot, thresholds):
             with_young = measure(reading.cohorts, slice_ns, young.start_ns, now_ns + slice_ns)
             raised = young if _is_long(with_young, slice_ns) else None
-    goes_on = sure.half_open_per_s >= threshold_per_s / 2 and sure.half_open_ratio >= RATIO / 2
-    return SourceJudgement(memory, threshold_per_s, raised, sure if goes_on else None, allowance_ns)
+    holding = sure if _goes_on(sure, threshold_per_s) else None
+    return SourceJudgement(reading, threshold_per_s, raised, holding, allowance_ns)
+
+
+def judge_prefix(
+    reading: SourceReading, snapshot: Snapshot, thresholds: Thresholds, allowance_ns: int
+) -> SourceJudgement | None:
+    """Judge a merged prefix as a source is judged, but on attempts only that are a second old."""
+    threshold_per_s = thresholds.prefix_half_open_per_s
+    few = (reading.sources_estimated or 0) < LEAST_SOURCES
+    if few or unfinished(reading.cohorts) < min(threshold_per_s / 2, thresholds.min_attempts):
+        return None
+    slice_ns, now_ns = snapshot.source_cohort_ns, snapshot.time_ns
+    sure = matured(reading.cohorts, slice_ns, now_ns, max(NS_PER_S, allowance_ns), NS_PER_S)
+    is_flood = _is_flood(sure, threshold_per_s, thresholds) and _is_long(sure, slice_ns)
+    holding = sure if _goes_on(sure, threshold_per_s) else None
+    return SourceJudgement(reading, threshold_per_s, sure if is_flood else None, holding, allowance_ns)
+
+
+def _goes_on(window: Window, threshold_per_s: float) -> bool:
+    """Tell whether an open alert's flood is still to be seen: half of what raises one is enough."""
+    return window.half_open_per_s >= threshold_per_s / 2 and window.half_open_ratio >= RATIO / 2
 
 
 def _is_flood(window: Window, threshold_per_s: float, thresholds: Thresholds) -> bool:

@@ -39,6 +39,8 @@ class Window:
     #: Start of the first and end of the last busy slice; both ``start_ns`` where there is none.
     busy_from_ns: int
     busy_until_ns: int
+    #: Half-open attempts of the fullest slice.
+    peak_half_open: int = 0
 
     @property
     def length_s(self) -> float:
@@ -91,6 +93,7 @@ def measure(cohorts: Sequence[Cohort], slice_ns: int, start_ns: int, end_ns: int
         busy_slices=len(busy),
         busy_from_ns=busy[0] if busy else start_ns,
         busy_until_ns=busy[-1] + slice_ns if busy else start_ns,
+        peak_half_open=max(unfinished, default=0),
     )
 
 

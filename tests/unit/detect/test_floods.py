@@ -6,7 +6,7 @@ import pytest
 
 from synguard.detect import Detector, Thresholds
 from synguard.endpoint import Listener
-from synguard.model import Alert, AlertClass, Severity
+from synguard.model import Alert, AlertClass, AlertKind, Severity
 from tests.unit.detect.simulation import (
     BOOT_WALL_S,
     CLOSED,
@@ -159,7 +159,8 @@ def test_refused_attempts_have_a_threshold_of_their_own() -> None:
 def test_a_flood_beside_a_scan_of_the_same_address_is_found() -> None:
     """What a scanning source asked is set aside, not what many others asked meanwhile."""
     scan = Stream(CLOSED, 2000, 500, lost=1.0, watched=FLOODER, targets=60_000)
-    _, alert, _ = only_alert(scan, Stream(CLOSED, 1000, 3000, lost=1.0), until_ms=7000)
+    played = World(Detector(Thresholds(), 7), scan, Stream(CLOSED, 1000, 3000, lost=1.0)).run(7000)
+    alert = next(alert for _, alert in played.opened() if alert.kind is AlertKind.SYN_FLOOD)
     assert (alert.listener, alert.source) == (CLOSED, None)
 
 

@@ -53,7 +53,7 @@ def test_a_flood_that_finds_the_queue_full_is_named_all_the_same() -> None:
 
 
 def test_a_client_that_turns_on_its_server_is_named() -> None:
-    """What it completed before does not excuse attempts that are answered and never completed."""
+    """What it completed ten seconds ago does not excuse attempts that are answered and never completed."""
     good = client(100, stop_ms=3000)
     bad = replace(single(2000, 3000), watched=NAT)
-    assert NAT in blamed(World(Detector(Thresholds(), 1), good, bad).run(8000))
+    assert NAT in blamed(World(Detector(Thresholds(), 1), good, bad).run(16_000))

@@ -1,0 +1,272 @@
+"""Scans, overloads and reflections from their opening to their close: no floods, and still worth a word.
+
+What a snapshot shows of one is an :class:`Occurrence`. Those with the same key are one incident, with the
+phases that floods have; it closes once nothing of it was seen for ``close_after_s``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from synguard.detect.counts import ZERO, Tally, plus
+from synguard.detect.lifecycle import TOLD, Phase, Word, moved
+from synguard.detect.severity import worse_impact
+from synguard.detect.thresholds import NS_PER_S
+from synguard.detect.timeline import Timeline
+from synguard.endpoint import Listener, Network
+from synguard.model import (
+    Action,
+    Alert,
+    AlertClass,
+    AlertClosed,
+    AlertKind,
+    AlertOpened,
+    AlertState,
+    AlertUpdated,
+    ClosedBecause,
+    Evidence,
+    HandshakeCounts,
+    Measurement,
+    Severity,
+    Snapshot,
+    TopSource,
+)
+
+#: An alert is told of again after this long.
+UPDATE_EVERY_NS = NS_PER_S
+_SEVERITY_ORDER = list(Severity)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One whose counts are part of an occurrence: cumulative ones, and those before it began."""
+
+    who: Listener | Network
+    counts: HandshakeCounts
+    before: HandshakeCounts
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """What one snapshot shows of something that is no flood."""
+
+    key: Hashable
+    kind: AlertKind
+    alert_class: AlertClass | None
+    severity: Severity
+    listener: Listener | None
+    source: Network | None
+    parts: tuple[Part, ...]
+    evidence: tuple[Evidence, ...]
+    measurements: tuple[Measurement, ...]
+    #: Rises while it goes on; None where being found again says that it does.
+    progress: int | None = None
+    #: It opens when it was found for so long.
+    persists_ns: int = 0
+    impact: str = "unknown"
+    sources_estimated: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Affair:
+    """One occurrence from when it was first found until it is over."""
+
+    id: int
+    last: Occurrence
+    started_at_s: float
+    found_ns: int
+    seen_ns: int
+    seen_s: float
+    severity: Severity
+    impact: str
+    one_way: bool
+    phase: Phase = Phase.SUSPECTED
+    timeline: Timeline = field(default_factory=Timeline)
+    tallies: dict[Listener | Network, Tally] = field(default_factory=dict)
+    peak_per_s: float = 0.0
+    told_ns: int = 0
+    told: Alert | None = None
+    _rate_ns: int = 0
+    _rate_attempts: int = 0
+
+    def take(self, occurrence: Occurrence, snapshot: Snapshot) -> None:
+        """Note what a snapshot shows of it."""
+        before, self.last = self.last, occurrence
+        if occurrence.progress is None or occurrence.progress != before.progress or before is occurrence:
+            self.seen_ns, self.seen_s = snapshot.time_ns, snapshot.wall_s
+            self.phase = moved(self.phase, Word.SEEN)
+        for part in occurrence.parts:
+            self.tallies.setdefault(part.who, Tally(part.before)).absorb(part.counts)
+        self.one_way |= snapshot.one_way
+        self._measure_rate(snapshot.time_ns)
+        if occurrence.alert_class is not before.alert_class:
+            self.timeline.note(snapshot.wall_s, "class", before.alert_class, occurrence.alert_class)
+        worst = max(self.severity, occurrence.severity, key=_SEVERITY_ORDER.index)
+        if worst is not self.severity and self.phase is not Phase.SUSPECTED:
+            self.timeline.note(snapshot.wall_s, "severity", self.severity, worst)
+        self.severity = worst
+        self.impact = worse_impact(self.impact, occurrence.impact)
+
+    def _measure_rate(self, now_ns: int) -> None:
+        attempts = self.total().attempts
+        if self._rate_ns == 0:
+            self._rate_ns, self._rate_attempts = now_ns, attempts
+        elif now_ns - self._rate_ns >= NS_PER_S:
+            rate = (attempts - self._rate_attempts) * NS_PER_S / (now_ns - self._rate_ns)
+            self.peak_per_s = max(self.peak_per_s, rate)
+            self._rate_ns, self._rate_attempts = now_ns, attempts
+
+    def total(self) -> HandshakeCounts:
+        """Return what came since it began."""
+        total = ZERO
+        for tally in self.tallies.values():
+            total = plus(total, tally.total)
+        return total
+
+    def alert(self, because: ClosedBecause | None = None, ended_at_s: float | None = None) -> Alert:
+        """Return its alert as it stands: closed where it is said why."""
+        counts, last = self.total(), self.last
+        unfinished = max(0, counts.attempts - counts.completed)
+        return Alert(
+            id=self.id,
+            kind=last.kind,
+            alert_class=last.alert_class,
+            severity=self.severity,
+            state=AlertState.OPEN if because is None else AlertState.CLOSED,
+            started_at_s=self.started_at_s,
+            listener=last.listener,
+            source=last.source,
+            closed_because=because,
+            ended_at_s=ended_at_s,
+            sources_estimated=last.sources_estimated,
+            attempts=counts.attempts,
+            answered=None if self.one_way else counts.answered,
+            completed=None if self.one_way else counts.completed,
+            aborted=counts.aborted,
+            refused=counts.refused,
+            dropped_by_us=counts.dropped_by_us,
+            half_open_ratio=_ratio(unfinished, counts.attempts, one_way=self.one_way),
+            peak_syn_per_s=round(max(self.peak_per_s, float(self._rate_attempts)), 1)
+            if self.peak_per_s == 0.0
+            else round(self.peak_per_s, 1),
+            impact=self.impact,
+            evidence=last.evidence,
+            measurements=last.measurements,
+            top_sources=self._top_sources(),
+            listeners=() if last.listener is None else (last.listener,),
+            timeline=self.timeline.changes(),
+        )
+
+    def _top_sources(self) -> tuple[TopSource, ...]:
+        if self.last.kind is not AlertKind.SCAN or self.last.source is None:
+            return ()
+        counts = self.total()
+        return (TopSource(self.last.source, counts.attempts, counts.completed),)
+
+
+def _ratio(unfinished: int, attempts: int, *, one_way: bool) -> float | None:
+    return None if one_way or not attempts else round(unfinished / attempts, 4)
+
+
+class Occurrences:
+    """Turns what snapshots show into openings, updates and closings of alerts."""
+
+    def __init__(self, close_after_s: float, take_id: Callable[[], int | None]) -> None:
+        self._close_after_ns = round(close_after_s * NS_PER_S)
+        self._take_id = take_id
+        self._affairs: dict[Hashable, _Affair] = {}
+
+    def observe(self, found: Iterable[Occurrence], snapshot: Snapshot) -> tuple[Action, ...]:
+        """Return what a snapshot's occurrences change, in this order: openings, updates, closings."""
+        seen = set()
+        for occurrence in found:
+            seen.add(occurrence.key)
+            affair = self._affairs.get(occurrence.key)
+            if affair is None:
+                affair = self._affairs[occurrence.key] = _begin(occurrence, snapshot)
+            affair.take(occurrence, snapshot)
+        opened = tuple(self._openings(seen, snapshot))
+        return (*opened, *self._updates(snapshot), *self._closings(snapshot))
+
+    def _openings(self, seen: set[Hashable], snapshot: Snapshot) -> Iterator[AlertOpened]:
+        for key, affair in list(self._affairs.items()):
+            if affair.phase is not Phase.SUSPECTED:
+                continue
+            if key not in seen:
+                affair.phase = moved(affair.phase, Word.QUIET)
+                del self._affairs[key]
+            elif snapshot.time_ns - affair.found_ns >= affair.last.persists_ns:
+                number = self._take_id()
+                if number is None:
+                    continue
+                affair.id, affair.phase = number, moved(affair.phase, Word.CONFIRMED)
+                affair.timeline.note(snapshot.wall_s, "state", None, AlertState.OPEN)
+                affair.told_ns, affair.told = snapshot.time_ns, affair.alert()
+                yield AlertOpened(affair.told)
+
+    def _updates(self, snapshot: Snapshot) -> Iterator[AlertUpdated]:
+        for affair in self._affairs.values():
+            if affair.phase not in TOLD or snapshot.time_ns - affair.told_ns < UPDATE_EVERY_NS:
+                continue
+            alert = affair.alert()
+            if alert != affair.told:
+                affair.told_ns, affair.told = snapshot.time_ns, alert
+                yield AlertUpdated(alert)
+
+    def _closings(self, snapshot: Snapshot) -> Iterator[AlertClosed]:
+        for key, affair in list(self._affairs.items()):
+            quiet_ns = snapshot.time_ns - affair.seen_ns
+            if affair.phase not in TOLD or quiet_ns == 0:
+                continue
+            affair.phase = moved(affair.phase, Word.QUIET)
+            if quiet_ns >= self._close_after_ns:
+                affair.phase = moved(affair.phase, Word.EXPIRED)
+                del self._affairs[key]
+                affair.timeline.note(snapshot.wall_s, "state", AlertState.OPEN, AlertState.CLOSED, "it ended")
+                yield AlertClosed(affair.alert(ClosedBecause.ENDED, affair.seen_s))
+
+    def has(self, key: Hashable) -> bool:
+        """Tell whether one of this key is open."""
+        affair = self._affairs.get(key)
+        return affair is not None and affair.phase is not Phase.SUSPECTED
+
+    def count(self) -> int:
+        """Return how many are open."""
+        return sum(affair.phase is not Phase.SUSPECTED for affair in self._affairs.values())
+
+    def rewind(self, now_ns: int) -> None:
+        """Let what is open go on under another clock, and forget what was only suspected."""
+        self._affairs = {k: a for k, a in self._affairs.items() if a.phase is not Phase.SUSPECTED}
+        for affair in self._affairs.values():
+            affair.seen_ns = affair.told_ns = now_ns
+
+    def stop(self, wall_s: float) -> tuple[AlertClosed, ...]:
+        """Close everything because the daemon stops."""
+        closed = []
+        for affair in self._affairs.values():
+            if affair.phase is Phase.SUSPECTED:
+                continue
+            affair.phase = moved(affair.phase, Word.STOPPED)
+            affair.timeline.note(wall_s, "state", AlertState.OPEN, AlertState.CLOSED, "synguard was stopped")
+            closed.append(AlertClosed(affair.alert(ClosedBecause.STOPPED, max(wall_s, affair.started_at_s))))
+        self._affairs.clear()
+        return tuple(closed)
+
+    def open_alerts(self) -> tuple[Alert, ...]:
+        """Return the open alerts as they stand."""
+        return tuple(a.alert() for a in self._affairs.values() if a.phase is not Phase.SUSPECTED)
+
+
+def _begin(occurrence: Occurrence, snapshot: Snapshot) -> _Affair:
+    return _Affair(
+        id=0,
+        last=occurrence,
+        started_at_s=snapshot.wall_s,
+        found_ns=snapshot.time_ns,
+        seen_ns=snapshot.time_ns,
+        seen_s=snapshot.wall_s,
+        severity=occurrence.severity,
+        impact=occurrence.impact,
+        one_way=snapshot.one_way,
+    )
