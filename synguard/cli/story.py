@@ -133,7 +133,9 @@ def where(alert: Mapping[str, Any]) -> str:
     if not names:
         return "several targets"
     more = len(names) - 1
-    first = f"{names[0]} (closed ports)" if _is_closed(names[0]) else names[0]
+    # Where answers are not seen, nobody knows which ports are closed.
+    are_closed = _is_closed(names[0]) and alert["answered"] is not None
+    first = f"{names[0]} (closed ports)" if are_closed else names[0]
     return first if not more else f"{first} and {more} more listener{'s' if more > 1 else ''}"
 
 

@@ -59,17 +59,6 @@ class Capture:
         """Close the file."""
         self._file.close()
 
-    def position_bytes(self) -> int:
-        """Return how far the file was read."""
-        return self._file.tell()
-
-    def size_bytes(self) -> int:
-        """Return how long the file is, packed as it is."""
-        before = self._file.tell()
-        size = self._file.seek(0, 2)
-        self._file.seek(before)
-        return size
-
     def batches(self) -> Iterator[list[Packet]]:
         """Yield the packets from the first one on, many at a time, as far as they can be read.
 

@@ -84,7 +84,6 @@ class Survey:
     """What the packets of a capture have in common; addresses are packed."""
 
     packets: int = 0
-    ip_packets: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
     link_types: set[int] = field(default_factory=set)
@@ -151,7 +150,6 @@ class Survey:
             self.marked_in[destination] += 1
         elif direction == OUTGOING:
             self.marked_out[source] += 1
-        self.ip_packets += 1
         if tcp and len(frame) >= tcp + 14:
             self._take_tcp(source, destination, frame, tcp)
 

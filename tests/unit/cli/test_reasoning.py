@@ -94,6 +94,7 @@ def test_grouped_listeners_and_tense() -> None:
     assert reasoning(alert_to_json(over))["meaning"].startswith("It is over. ")
     closed = shaped("syn-flood", "spoofed", listener=Listener.parse("203.0.113.5"))
     assert summary(closed).startswith("203.0.113.5 (closed ports) is flooded")
+    assert summary(replace(closed, answered=None)).startswith("203.0.113.5 is flooded")
     nowhere = shaped("syn-flood", "single-source", listener=None)
     assert summary(nowhere).startswith("198.51.100.0/22 floods several targets with SYNs")
 

@@ -165,6 +165,15 @@ def test_what_was_cut_is_read_up_to_there(capture_of: CaptureOf, whole: bytes, g
         assert capture.problem.startswith("damaged after ")
 
 
+@pytest.mark.parametrize("left_bytes", [1, 4, 6, 8, 28])
+def test_a_block_of_which_only_the_head_is_left_is_damage(capture_of: CaptureOf, left_bytes: int) -> None:
+    """A file that ends between the fields of a block has lost that block, and the other is read."""
+    whole = section() + interface() + enhanced(FRAME, 1)
+    capture = capture_of(whole + enhanced(FRAME, 2)[:left_bytes])
+    assert len(packets_of(capture)) == 1
+    assert capture.problem is not None
+
+
 def test_a_cut_gzip_stream_is_told(capture_of: CaptureOf) -> None:
     """What could be unpacked is read."""
     content = pcap([(TIME_NS + number, os.urandom(500)) for number in range(500)])
