@@ -1,8 +1,9 @@
 """Decides what to do about an alert: pure, and each decision with its reason, also that to do nothing.
 
 A spoofed source is somebody else's address, and to block it lets the attacker choose whom we cut off. So
-``drop`` happens only to a single source, only on the operator's word (``drop = "always"``), and never to an
-address on the never-touch list.
+``drop`` happens only to the one source that a flood is called after, only on the operator's word (``drop =
+"always"``), and never to an address on the never-touch list, or to one at which somebody completes
+handshakes. Nothing is done about a prefix: others live in it. Nor about what is no flood.
 """
 
 from __future__ import annotations
@@ -12,6 +13,16 @@ from dataclasses import dataclass
 
 from synguard.endpoint import Network, source_text, unmapped
 from synguard.model import Alert, AlertClass, AlertKind, RespondMode, Response
+
+#: Why nothing is done about what is no flood.
+_NO_FLOOD = {
+    AlertKind.SCAN: "a scan does this server no harm, and its probes may bear anybody's address",
+    AlertKind.REFLECTION: "the addresses of a reflection are those of its victims, who asked nothing",
+    AlertKind.OVERLOAD: "an overload is made by real clients whom the application does not serve",
+    AlertKind.BLIND: "what is not seen cannot be answered",
+}
+#: The evidence that somebody lives at the address of most of a flood.
+_LIVE_CLIENT = "live_client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +98,22 @@ def _refusal(alert: Alert, rules: Rules, protected: Iterable[Protected], blocks_
     if rules.mode is RespondMode.OFF:
         return "responses are off (respond.mode)"
     if alert.kind is not AlertKind.SYN_FLOOD:
-        return f"no response is meant for {alert.kind} alerts"
+        return f"no response for {alert.kind} alerts: {_NO_FLOOD[alert.kind]}"
     if alert.alert_class is not AlertClass.SINGLE_SOURCE or alert.source is None:
-        return (
-            f"a {alert.alert_class} flood has no source that could be dropped: its addresses may be "
-            "other people's"
-        )
+        return f"no response for this flood: {_why_nobody(alert)}"
     return _sparing(alert, alert.source, rules, protected, blocks_held)
+
+
+def _why_nobody(alert: Alert) -> str:
+    """Return why there is nobody whom a flood's response could be aimed at."""
+    if alert.alert_class is AlertClass.PREFIX and alert.source is not None:
+        return f"a block of {source_text(alert.source)} would hit everybody in it, also who does not flood"
+    alive = next((item.value for item in alert.evidence if item.name == _LIVE_CLIENT), None)
+    if alive is not None:
+        return f"at its one address somebody completes handshakes ({alive} so far), who would be cut off"
+    if alert.alert_class is AlertClass.DISTRIBUTED:
+        return "each of its many sources makes little of it, and real clients may be among them"
+    return "it names no source, since its addresses may be other people's"
 
 
 def _sparing(

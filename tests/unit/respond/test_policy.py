@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synguard.endpoint import Listener
-from synguard.model import Alert, AlertClass, AlertKind, AlertState, RespondMode, Severity, TopSource
+from synguard.model import (
+    Alert,
+    AlertClass,
+    AlertKind,
+    AlertState,
+    Evidence,
+    RespondMode,
+    Severity,
+    TopSource,
+)
 from synguard.respond.policy import Protected, Rules, decide, overlaps, protection
 
 ALWAYS = Rules(RespondMode.ENFORCE, "always", 600.0, 4096)
@@ -29,6 +38,11 @@ def flood(source: str | None = "198.51.100.7", alert_class: AlertClass = AlertCl
         Listener.parse("203.0.113.5:443"),
         ip_network(source) if source else None,
     )
+
+
+def alert_of(kind: AlertKind, alert_class: AlertClass | None = None) -> Alert:
+    """Return an open alert of another kind that names a source, as a scan's does."""
+    return replace(flood(), kind=kind, alert_class=alert_class)
 
 
 def test_a_single_source_is_dropped_on_the_operators_word() -> None:
@@ -53,10 +67,15 @@ def test_dry_run_says_what_enforce_would_do() -> None:
     [
         (flood(), replace(ALWAYS, mode=RespondMode.OFF), "off"),
         (flood(), replace(ALWAYS, drop="proven"), "not spoofed"),
-        (flood(None, AlertClass.SPOOFED), ALWAYS, "other people"),
-        (flood(None, AlertClass.DISTRIBUTED), ALWAYS, "other people"),
-        (replace(flood(), kind=AlertKind.SCAN), ALWAYS, "scan"),
-        (replace(flood(), kind=AlertKind.REFLECTION), ALWAYS, "reflection"),
+        (flood(None, AlertClass.SPOOFED), ALWAYS, "may be other people's"),
+        (flood(None, AlertClass.DISTRIBUTED), ALWAYS, "each of its many sources makes little of it"),
+        (flood(None), ALWAYS, "it names no source"),
+        (flood("198.51.100.0/24", AlertClass.PREFIX), ALWAYS, "198.51.100.0/24 would hit everybody in it"),
+        (alert_of(AlertKind.SCAN, AlertClass.FIN), ALWAYS, "no response for scan alerts: a scan does"),
+        (alert_of(AlertKind.SCAN, AlertClass.HALF_OPEN), ALWAYS, "its probes may bear anybody's address"),
+        (alert_of(AlertKind.REFLECTION), ALWAYS, "no response for reflection alerts: the addresses"),
+        (alert_of(AlertKind.OVERLOAD), ALWAYS, "no response for overload alerts: an overload is made by"),
+        (alert_of(AlertKind.BLIND), ALWAYS, "no response for blind alerts: what is not seen"),
     ],
 )
 def test_nothing_is_done_and_the_reason_is_given(alert: Alert, rules: Rules, word: str) -> None:
@@ -73,6 +92,28 @@ def test_a_source_that_completes_handshakes_is_not_dropped() -> None:
     decision = decide(alert, ALWAYS, (), 0, NOW_S)
     assert decision.response is None
     assert "3 handshakes" in decision.reason
+
+
+def test_an_address_at_which_somebody_lives_is_left_alone() -> None:
+    """A flood in the name of a live client is not answered, and the reason tells of the client."""
+    alert = replace(flood(None, AlertClass.SPOOFED), evidence=(Evidence("live_client", 37, 0.5),))
+    decision = decide(alert, ALWAYS, (), 0, NOW_S)
+    assert decision.response is None
+    assert "somebody completes handshakes (37 so far)" in decision.reason
+
+
+@pytest.mark.parametrize("kind", AlertKind)
+@pytest.mark.parametrize("alert_class", [None, *AlertClass])
+@pytest.mark.parametrize("source", [None, "198.51.100.7", "198.51.100.0/24"])
+def test_only_a_flood_called_after_one_source_is_answered(
+    kind: AlertKind, alert_class: AlertClass | None, source: str | None
+) -> None:
+    """Of all kinds and classes, named source or not, one is dropped; the others each have a reason."""
+    alert = replace(flood(source), kind=kind, alert_class=alert_class)
+    decision = decide(alert, ALWAYS, (), 0, NOW_S)
+    floods = (kind, alert_class) == (AlertKind.SYN_FLOOD, AlertClass.SINGLE_SOURCE)
+    assert (decision.response is not None) == (floods and source is not None)
+    assert len(decision.reason) > 20
 
 
 def test_protected_addresses_are_spared_also_inside_a_prefix() -> None:
@@ -125,6 +166,7 @@ networks = st.one_of(
     mode=st.sampled_from(RespondMode),
     drop=st.sampled_from(["proven", "always"]),
     held=st.integers(0, 20),
+    kind=st.sampled_from(AlertKind),
     alert_class=st.sampled_from(AlertClass),
 )
 def test_no_decision_touches_the_protected_or_goes_beyond_the_caps(
@@ -133,15 +175,17 @@ def test_no_decision_touches_the_protected_or_goes_beyond_the_caps(
     mode: RespondMode,
     drop: str,
     held: int,
+    kind: AlertKind,
     alert_class: AlertClass,
 ) -> None:
     """Whatever the alert, a response has an end, keeps the cap, and spares whom it must."""
-    alert = replace(flood(), source=source, alert_class=alert_class)  # type: ignore[arg-type]
+    alert = replace(flood(), source=source, kind=kind, alert_class=alert_class)  # type: ignore[arg-type]
     protected = [Protected(network, "it is on the allow list") for network in allowed]  # type: ignore[arg-type]
     decision = decide(alert, Rules(mode, drop, 60.0, 10), protected, held, NOW_S)
     assert decision.reason
     if decision.response is None:
         return
+    assert (kind, alert_class) == (AlertKind.SYN_FLOOD, AlertClass.SINGLE_SOURCE)
     assert mode is not RespondMode.OFF
     assert drop == "always"
     assert held < 10
