@@ -123,7 +123,7 @@ def _guard(
         # Before the probe is there, so that what an earlier one blocked is not let through meanwhile.
         responder.restore(history.blocks(time.time()))
         _attach(guard, keeper, probe)
-        detector = Detector(thresholds_of(settings), history.next_alert_id())
+        detector = Detector(thresholds_of(settings), history.next_alert_id(), history.baselines())
         silences = Silences(settings.probe.ipv6_prefix, history, log)
         silences.restore(history.silences(time.time()))
         cases = Cases(detector.open_alerts, history, responder, silences, log)

@@ -26,6 +26,8 @@ from synguard.probe.reader import ProbeReader
 
 LOOK_INTERVAL_S = 1.0
 PROTECTED_INTERVAL_S = 10.0
+#: What a killed daemon has learned since the last time is forgotten.
+BASELINES_INTERVAL_S = 60.0
 #: While no handshake moves, reads are this many times as far apart: an idle host costs half.
 IDLE_PACE = 2
 #: Reading and judging take one part of a core in so many: where hundreds of listeners or sources are active,
@@ -94,6 +96,7 @@ class Watch:
             await control.stop()
             self.server.close()
             self._close_alerts()
+            await self._save_baselines()
             self._log.info("daemon.stopped")
 
     async def _take_over(self) -> None:
@@ -109,6 +112,7 @@ class Watch:
                 group.create_task(self._poll()),
                 group.create_task(self._every(LOOK_INTERVAL_S, self._look)),
                 group.create_task(self._every(PROTECTED_INTERVAL_S, self.cases.responder.spare_protected)),
+                group.create_task(self._every(BASELINES_INTERVAL_S, self._save_baselines)),
             ]
             await self._stop.wait()
             for duty in duties:
@@ -124,6 +128,9 @@ class Watch:
         await asyncio.to_thread(self.guard.look, self._probe)
         await asyncio.to_thread(self.guard.verify, self._probe, self.reader.interface_packets)
         self.cases.tidy()
+
+    async def _save_baselines(self) -> None:
+        self._history.save_baselines(self.detector.baselines())
 
     async def _poll(self) -> None:
         """Read at a steady pace; a read that came late does not shift the next ones."""
