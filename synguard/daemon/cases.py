@@ -6,15 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from synguard.daemon.announcement import changed, described, picture
 from synguard.daemon.silences import Silences
 from synguard.daemon.timeline import MOST_CHANGES, merged, response_text
-from synguard.endpoint import source_text
 from synguard.history.records import time_to_json
-from synguard.model import Action, Alert, AlertClass, AlertClosed, AlertKind, Change, RespondMode
+from synguard.model import Action, Alert, AlertClosed, AlertKind, Change, RespondMode
 from synguard.respond.policy import Decision
 from synguard.respond.responder import Responder
 from synguard.silence import Silence, target_text
@@ -38,8 +38,8 @@ class _Case:
 
     #: Announced, and not silenced since.
     announced: bool = False
-    #: The class that was announced last.
-    told_class: AlertClass | None = None
+    #: The picture that was announced last.
+    told: dict[str, object] = field(default_factory=dict)
     silence: Silence | None = None
     #: What was decided, and about what.
     decided: tuple[Alert, Decision] | None = None
@@ -95,7 +95,7 @@ class Cases:
         shown = self._shown(alert)
         self._history.save(shown)
         if case.announced:
-            self._log.info("alert.closed", **_described(shown), because=str(shown.closed_because))
+            self._log.info("alert.closed", **described(shown), because=str(shown.closed_because))
         del self._cases[alert.id]
 
     def mode_changed(self) -> None:
@@ -134,10 +134,10 @@ class Cases:
         if case.silence is not None:
             return
         if not case.announced:
-            self._log.warning("alert.raised", **_described(alert))
-        elif case.told_class is not alert.alert_class:
-            self._log.warning("alert.refined", **_described(alert))
-        case.announced, case.told_class = True, alert.alert_class
+            self._log.warning("alert.raised", **described(alert))
+        elif news := changed(case.told, alert):
+            self._log.warning("alert.refined", **described(alert), changed=", ".join(news))
+        case.announced, case.told = True, picture(alert)
         self._decide_if_due(case, alert)
 
     def _shown(self, alert: Alert) -> Alert:
@@ -166,7 +166,7 @@ class Cases:
             return True
         self._decided(case, alert, _silenced(case.silence))
         if before is None:
-            self._log.info("alert.silenced", **_described(alert), why=_silenced(case.silence).reason)
+            self._log.info("alert.silenced", **described(alert), why=_silenced(case.silence).reason)
         return True
 
     def _decide_if_due(self, case: _Case, alert: Alert) -> None:
@@ -258,21 +258,3 @@ def _why(silence: Silence | None, before: Silence | None) -> str:
     if before is not None and before.until_s <= time.time():
         return "its time is over"
     return "it was removed, or no longer covers all of the alert"
-
-
-def _described(alert: Alert) -> dict[str, Any]:
-    """Return what the log tells of an alert."""
-    if alert.kind is AlertKind.BLIND:
-        told = {item.name: item.value for item in alert.evidence}
-        return {"alert_id": alert.id, "kind": str(alert.kind), "severity": str(alert.severity), **told}
-    return {
-        "alert_id": alert.id,
-        "kind": str(alert.kind),
-        "class": str(alert.alert_class) if alert.alert_class else None,
-        "severity": str(alert.severity),
-        "listener": str(alert.listener) if alert.listener else None,
-        "source": source_text(alert.source) if alert.source else None,
-        "attempts": alert.attempts,
-        "half_open_ratio": alert.half_open_ratio,
-        "peak_syn_per_s": round(alert.peak_syn_per_s, 1),
-    }

@@ -111,3 +111,7 @@ class Stage:
             for entry in self._log.entries
             if (entry["log_level"] in levels if levels else entry["event"].startswith("alert."))
         ]
+
+    def entries(self, event: str) -> list[dict[str, Any]]:
+        """Return what was logged under an event, in order."""
+        return [dict(entry) for entry in self._log.entries if entry["event"] == event]
