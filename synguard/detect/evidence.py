@@ -10,6 +10,8 @@ bogon_share              0.50  surely more than 2 % of the SYNs claim sources th
 live_client              0.50  the one source of most of the flood completes handshakes meanwhile: somebody
                                lives there, whose address anybody may write into a SYN
 syns_per_source          0.40  fewer than two half-open attempts per distinct source in 1.5 s
+sources_once             0.25  most sources came once in a second or two, and they are as many as half of
+                               the half-open attempts: those who come again are the clients beside them
 silent_sources           0.25  of sources beyond the usual number, over half complete nothing
 ttl_unlike               0.25  half of the SYNs have TTLs with which hardly a handshake completes here
 bare_syn_share           0.20  half of the SYNs carry no TCP option
@@ -40,6 +42,7 @@ BARE_SHARE = 0.5
 BOGON_SHARE = 0.02
 PATTERN_SHARE = 0.5
 RST_SHARE = 0.01
+ONCE_SHARE = 0.6
 UNLIKE_SHARE = 0.5
 #: A TTL of less than this share (0..1) of the completed handshakes is not one that clients have here.
 RARE_TTL = 0.02
@@ -74,6 +77,9 @@ def _of_sources(memory: ListenerMemory, window: Window) -> Iterator[Evidence]:
     syns_per_source = window.half_open / sources_estimated
     if syns_per_source < 2.0:
         yield Evidence("syns_per_source", round(syns_per_source, 2), 0.40)
+    once_share = memory.reading.sources_once_share or 0.0
+    if once_share >= ONCE_SHARE and once_share * sources_estimated >= window.half_open / 2:
+        yield Evidence("sources_once", round(once_share, 3), 0.25)
     new_sources = sources_estimated - memory.usual.sources
     completed = window.attempts - window.half_open - memory.usual.completed_per_s * window.length_s
     if new_sources > 2 * max(0.0, completed) and new_sources >= 1.0:

@@ -14,6 +14,7 @@ from synguard.detect.lifecycle import TOLD, Phase, Word, moved
 from synguard.detect.severity import worse_impact
 from synguard.detect.thresholds import NS_PER_S
 from synguard.detect.timeline import Timeline
+from synguard.detect.windows import RING_NS, peak_per_s
 from synguard.endpoint import Listener, Network
 from synguard.model import (
     Action,
@@ -27,9 +28,11 @@ from synguard.model import (
     ClosedBecause,
     Evidence,
     HandshakeCounts,
+    ListenerReading,
     Measurement,
     Severity,
     Snapshot,
+    SourceReading,
     TopSource,
 )
 
@@ -40,11 +43,13 @@ _SEVERITY_ORDER = list(Severity)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One whose counts are part of an occurrence: cumulative ones, and those before it began."""
+    """One whose counts are part of an occurrence, with those from before it began."""
 
     who: Listener | Network
-    counts: HandshakeCounts
+    reading: ListenerReading | SourceReading
     before: HandshakeCounts
+    #: Length of its cohorts.
+    slice_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +90,9 @@ class _Affair:
     timeline: Timeline = field(default_factory=Timeline)
     tallies: dict[Listener | Network, Tally] = field(default_factory=dict)
     peak_per_s: float = 0.0
+    looked_ns: int = 0
     told_ns: int = 0
     told: Alert | None = None
-    _rate_ns: int = 0
-    _rate_attempts: int = 0
 
     def take(self, occurrence: Occurrence, snapshot: Snapshot) -> None:
         """Note what a snapshot shows of it."""
@@ -96,10 +100,12 @@ class _Affair:
         if occurrence.progress is None or occurrence.progress != before.progress or before is occurrence:
             self.seen_ns, self.seen_s = snapshot.time_ns, snapshot.wall_s
             self.phase = moved(self.phase, Word.SEEN)
+        peak = 0.0
         for part in occurrence.parts:
-            self.tallies.setdefault(part.who, Tally(part.before)).absorb(part.counts)
+            self.tallies.setdefault(part.who, Tally(part.before)).absorb(part.reading.counts)
+            peak += peak_per_s(part.reading.cohorts, part.slice_ns, self.looked_ns, snapshot.time_ns)
+        self.peak_per_s, self.looked_ns = max(self.peak_per_s, peak), snapshot.time_ns
         self.one_way |= snapshot.one_way
-        self._measure_rate(snapshot.time_ns)
         if occurrence.alert_class is not before.alert_class:
             self.timeline.note(snapshot.wall_s, "class", before.alert_class, occurrence.alert_class)
         worst = max(self.severity, occurrence.severity, key=_SEVERITY_ORDER.index)
@@ -107,15 +113,6 @@ class _Affair:
             self.timeline.note(snapshot.wall_s, "severity", self.severity, worst)
         self.severity = worst
         self.impact = worse_impact(self.impact, occurrence.impact)
-
-    def _measure_rate(self, now_ns: int) -> None:
-        attempts = self.total().attempts
-        if self._rate_ns == 0:
-            self._rate_ns, self._rate_attempts = now_ns, attempts
-        elif now_ns - self._rate_ns >= NS_PER_S:
-            rate = (attempts - self._rate_attempts) * NS_PER_S / (now_ns - self._rate_ns)
-            self.peak_per_s = max(self.peak_per_s, rate)
-            self._rate_ns, self._rate_attempts = now_ns, attempts
 
     def total(self) -> HandshakeCounts:
         """Return what came since it began."""
@@ -147,9 +144,7 @@ class _Affair:
             refused=counts.refused,
             dropped_by_us=counts.dropped_by_us,
             half_open_ratio=_ratio(unfinished, counts.attempts, one_way=self.one_way),
-            peak_syn_per_s=round(max(self.peak_per_s, float(self._rate_attempts)), 1)
-            if self.peak_per_s == 0.0
-            else round(self.peak_per_s, 1),
+            peak_syn_per_s=round(self.peak_per_s, 1),
             impact=self.impact,
             evidence=last.evidence,
             measurements=last.measurements,
@@ -264,6 +259,7 @@ def _begin(occurrence: Occurrence, snapshot: Snapshot) -> _Affair:
         last=occurrence,
         started_at_s=snapshot.wall_s,
         found_ns=snapshot.time_ns,
+        looked_ns=snapshot.time_ns - RING_NS,
         seen_ns=snapshot.time_ns,
         seen_s=snapshot.wall_s,
         severity=occurrence.severity,

@@ -36,13 +36,13 @@ class Others:
                 memory = scene.memory.sources[reading.source]
                 now_ns, one_way = scene.snapshot.time_ns, scene.snapshot.one_way
                 for scan in judge_scan(memory, scene.thresholds, now_ns, one_way=one_way):
-                    yield _scan(scan)
+                    yield _scan(scan, scene.snapshot.source_cohort_ns)
         for listener_reading in scene.snapshot.listeners:
             if listener_reading.listener.port != 0:
                 memory_of = scene.memory.listeners[listener_reading.listener]
                 overload = judge_overload(memory_of, scene.impact, scene.snapshot)
                 if overload is not None:
-                    yield _overload(overload)
+                    yield _overload(overload, scene.snapshot.listener_cohort_ns)
         yield from self._find_reflections(scene)
 
     def _find_reflections(self, scene: Scene) -> tuple[Occurrence, ...]:
@@ -59,7 +59,7 @@ def _may_scan(reading: SourceReading) -> bool:
     return probes > 0 or reading.targets_estimated >= LEAST_TARGETS
 
 
-def _scan(scan: Scan) -> Occurrence:
+def _scan(scan: Scan, slice_ns: int) -> Occurrence:
     reading = scan.memory.reading
     what = "ports" if scan.is_of_ports else str(scan.alert_class)
     return Occurrence(
@@ -69,7 +69,7 @@ def _scan(scan: Scan) -> Occurrence:
         severity=Severity.LOW,
         listener=None,
         source=reading.source,
-        parts=(Part(reading.source, reading.counts, scan.memory.base_counts),),
+        parts=(Part(reading.source, reading, scan.memory.base_counts, slice_ns),),
         evidence=scan.evidence,
         measurements=scan.measurements,
         progress=scan.seen,
@@ -77,7 +77,7 @@ def _scan(scan: Scan) -> Occurrence:
     )
 
 
-def _overload(overload: Overload) -> Occurrence:
+def _overload(overload: Overload, slice_ns: int) -> Occurrence:
     reading = overload.memory.reading
     return Occurrence(
         key=(AlertKind.OVERLOAD, reading.listener),
@@ -86,7 +86,7 @@ def _overload(overload: Overload) -> Occurrence:
         severity=severity(overload.overflows_per_s, overload.impact.impact),
         listener=reading.listener,
         source=None,
-        parts=(Part(reading.listener, reading.counts, reading.counts),),
+        parts=(Part(reading.listener, reading, reading.counts, slice_ns),),
         evidence=overload.evidence,
         measurements=overload.measurements,
         persists_ns=OVERLOAD_LASTS_NS,
@@ -103,8 +103,9 @@ def _reflection(reflection: Reflection, scene: Scene) -> Occurrence | None:
     impact = scene.impact.of(home, scene.snapshot.time_ns).impact
     if impact not in ("none", "unknown"):
         return None
+    slice_ns = scene.snapshot.source_cohort_ns
     parts = tuple(
-        Part(one.reading.source, one.reading.counts, one.minute_ago.counts) for one in reflection.prefixes
+        Part(one.reading.source, one.reading, one.minute_ago.counts, slice_ns) for one in reflection.prefixes
     )
     return Occurrence(
         key=(AlertKind.REFLECTION, reflection.key),
