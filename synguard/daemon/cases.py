@@ -230,10 +230,13 @@ class Cases:
 def _still_in_force(before: Decision | None, decision: Decision, wall_s: float) -> Decision:
     """Return the decision, with the response that an earlier one set if that goes on regardless.
 
-    An alert that turns out to be no single source's ends no block, so the record must not say there is none.
+    An alert that turns out to be no single source's ends no block, so the record must not say there is none;
+    unless the decision is to undo it.
     """
     response = before.response if before else None
-    if decision.response is not None or response is None or response.mode is not RespondMode.ENFORCE:
+    if decision.undo or decision.response is not None:
+        return decision
+    if response is None or response.mode is not RespondMode.ENFORCE:
         return decision
     if response.until_s is None or response.until_s <= wall_s:
         return decision

@@ -54,6 +54,8 @@ class Decision:
     reason: str
     #: Whether what stands against it may pass by itself, so that it is worth deciding again.
     retry: bool = False
+    #: Whether what was done about the alert before is undone: somebody real would be cut off.
+    undo: bool = False
 
 
 def overlaps(first: Network, second: Network) -> bool:
@@ -85,50 +87,47 @@ def decide(
         wall_s: the present, in seconds since the epoch; the response ends ``block_ttl_s`` later.
 
     """
-    refusal = _refusal(alert, rules, protected, blocks_held)
-    if refusal is not None or alert.source is None:
-        return Decision(None, refusal or "", retry=blocks_held >= rules.max_blocks)
+    if rules.mode is RespondMode.OFF:
+        return Decision(None, "responses are off (respond.mode)")
+    if alert.kind is not AlertKind.SYN_FLOOD:
+        return Decision(None, f"no response for {alert.kind} alerts: {_NO_FLOOD[alert.kind]}")
+    if alert.alert_class is not AlertClass.SINGLE_SOURCE or alert.source is None:
+        return _of_nobody(alert)
+    if (sparing := _sparing(alert, alert.source, rules, protected, blocks_held)) is not None:
+        return sparing
     target = source_text(alert.source)
     reason = f'single source {target} floods, respond.drop is "always", and it is not on the never-touch list'
     return Decision(Response("drop", rules.mode, target, reason, wall_s + rules.block_ttl_s), reason)
 
 
-def _refusal(alert: Alert, rules: Rules, protected: Iterable[Protected], blocks_held: int) -> str | None:
-    """Return why nothing is done, or None where something is."""
-    if rules.mode is RespondMode.OFF:
-        return "responses are off (respond.mode)"
-    if alert.kind is not AlertKind.SYN_FLOOD:
-        return f"no response for {alert.kind} alerts: {_NO_FLOOD[alert.kind]}"
-    if alert.alert_class is not AlertClass.SINGLE_SOURCE or alert.source is None:
-        return f"no response for this flood: {_why_nobody(alert)}"
-    return _sparing(alert, alert.source, rules, protected, blocks_held)
-
-
-def _why_nobody(alert: Alert) -> str:
-    """Return why there is nobody whom a flood's response could be aimed at."""
-    if alert.alert_class is AlertClass.PREFIX and alert.source is not None:
-        return f"a block of {source_text(alert.source)} would hit everybody in it, also who does not flood"
+def _of_nobody(alert: Alert) -> Decision:
+    """Return the decision about a flood that has nobody at whom a response could be aimed."""
     alive = next((item.value for item in alert.evidence if item.name == _LIVE_CLIENT), None)
     if alive is not None:
-        return f"at its one address somebody completes handshakes ({alive} so far), who would be cut off"
-    if alert.alert_class is AlertClass.DISTRIBUTED:
-        return "each of its many sources makes little of it, and real clients may be among them"
-    return "it names no source, since its addresses may be other people's"
+        why = f"at its one address somebody completes handshakes ({alive} so far), who would be cut off"
+    elif alert.alert_class is AlertClass.PREFIX and alert.source is not None:
+        why = f"a block of {source_text(alert.source)} would hit everybody in it, also who does not flood"
+    elif alert.alert_class is AlertClass.DISTRIBUTED:
+        why = "each of its many sources makes little of it, and real clients may be among them"
+    else:
+        why = "it names no source, since its addresses may be other people's"
+    return Decision(None, f"no response for this flood: {why}", undo=alive is not None)
 
 
 def _sparing(
     alert: Alert, source: Network, rules: Rules, protected: Iterable[Protected], blocks_held: int
-) -> str | None:
-    """Return why a single source is spared, or None."""
+) -> Decision | None:
+    """Return the decision to spare a single source, or None."""
     name = source_text(source)
     if rules.drop != "always":
-        return (
-            f'nothing proves that {name} is not spoofed; respond.drop = "always" drops single sources '
-            "without proof"
-        )
+        word = 'respond.drop = "always" drops single sources without proof'
+        return Decision(None, f"nothing proves that {name} is not spoofed; {word}")
     completed = next((top.completed for top in alert.top_sources if top.source == source), 0)
     if completed:
-        return f"{name} completed {completed} handshakes meanwhile: real clients share it"
+        why = f"{name} completed {completed} handshakes meanwhile: real clients share it"
+        return Decision(None, why, undo=True)
     if blocks_held >= rules.max_blocks:
-        return f"there are {blocks_held} blocks already, the most allowed (respond.max_blocks)"
-    return protection(source, protected)
+        why = f"there are {blocks_held} blocks already, the most allowed (respond.max_blocks)"
+        return Decision(None, why, retry=True)
+    held = protection(source, protected)
+    return Decision(None, held) if held is not None else None

@@ -61,7 +61,7 @@ class Responder:
         decision = decide(alert, self.rules, protected, len(self.blocks), wall_s)
         if decision.response is None or alert.source is None:
             self.refusals += 1
-            return decision
+            return self._undone(alert, decision) if decision.undo else decision
         if decision.response.mode is not RespondMode.ENFORCE:
             self._log.info(
                 "source.spared", target=decision.response.target, alert_id=alert.id, mode="dry-run"
@@ -85,6 +85,16 @@ class Responder:
             self.refusals += 1
             return Decision(None, str(error), retry=True)
         return Decision(response, response.reason)
+
+    def _undone(self, alert: Alert, decision: Decision) -> Decision:
+        """End the block that an alert brought about; where it does not end, that is tried again."""
+        try:
+            for block in self.blocks.held():
+                if block.alert_id == alert.id and block.asked_by != "manual":
+                    self.unblock(block.target, decision.reason)
+        except SynguardError as error:
+            return Decision(None, f"{decision.reason}; its block does not end: {error}", retry=True)
+        return decision
 
     def _put(self, block: Block) -> None:
         self.blocks.add(block)

@@ -35,6 +35,15 @@ def test_a_block_that_goes_on_stays_in_the_record(first: Decision, shown: str | 
     assert NOTHING.reason in saved.decision
 
 
+def test_a_block_that_was_undone_leaves_the_record() -> None:
+    """Where somebody lives at the address after all, the alert says that nothing is done about it now."""
+    alive = replace(DISTRIBUTED, alert_class=AlertClass.SPOOFED)
+    stage = Stage(drop(), Decision(None, "somebody lives there", undo=True))
+    saved = asyncio.run(stage.play(AlertOpened(FLOOD), AlertUpdated(alive)))
+    assert (saved.response, saved.decision) == (None, "somebody lives there")
+    assert [change.after for change in saved.timeline] == ["drop 198.51.100.7 (enforce)", None]
+
+
 def test_a_decision_is_made_once_and_told_in_every_later_word() -> None:
     """Updates and the closing carry what was decided at the opening, without asking again."""
     stage = Stage(drop())

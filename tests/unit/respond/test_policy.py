@@ -81,7 +81,7 @@ def test_dry_run_says_what_enforce_would_do() -> None:
 def test_nothing_is_done_and_the_reason_is_given(alert: Alert, rules: Rules, word: str) -> None:
     """Where nothing may be done, the decision says why in words."""
     decision = decide(alert, rules, (), 0, NOW_S)
-    assert decision.response is None
+    assert (decision.response, decision.undo) == (None, False)
     assert word in decision.reason
 
 
@@ -92,6 +92,7 @@ def test_a_source_that_completes_handshakes_is_not_dropped() -> None:
     decision = decide(alert, ALWAYS, (), 0, NOW_S)
     assert decision.response is None
     assert "3 handshakes" in decision.reason
+    assert decision.undo
 
 
 def test_an_address_at_which_somebody_lives_is_left_alone() -> None:
@@ -100,6 +101,7 @@ def test_an_address_at_which_somebody_lives_is_left_alone() -> None:
     decision = decide(alert, ALWAYS, (), 0, NOW_S)
     assert decision.response is None
     assert "somebody completes handshakes (37 so far)" in decision.reason
+    assert decision.undo
 
 
 @pytest.mark.parametrize("kind", AlertKind)
@@ -127,7 +129,8 @@ def test_protected_addresses_are_spared_also_inside_a_prefix() -> None:
 def test_the_cap_on_blocks_is_kept() -> None:
     """One block more than allowed is not set."""
     assert decide(flood(), ALWAYS, (), 4095, NOW_S).response is not None
-    assert decide(flood(), ALWAYS, (), 4096, NOW_S).response is None
+    refused = decide(flood(), ALWAYS, (), 4096, NOW_S)
+    assert (refused.response, refused.retry) == (None, True)
 
 
 def test_families_do_not_overlap() -> None:

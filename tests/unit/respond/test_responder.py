@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from ipaddress import ip_network
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import structlog
 from synguard.block import Block
 from synguard.endpoint import Listener, Network
 from synguard.errors import SynguardError, UnsupportedError
-from synguard.model import Alert, AlertClass, AlertKind, AlertState, RespondMode, Severity
+from synguard.model import Alert, AlertClass, AlertKind, AlertState, Evidence, RespondMode, Severity
 from synguard.probe import layout
 from synguard.respond.blocks import Blocks
 from synguard.respond.policy import Protected, Rules
@@ -112,6 +113,13 @@ def flood() -> Alert:
     )  # fmt: skip
 
 
+def in_a_live_clients_name() -> Alert:
+    """Return that flood once its source was seen to complete handshakes."""
+    return replace(
+        flood(), alert_class=AlertClass.SPOOFED, source=None, evidence=(Evidence("live_client", 2, 0.5),)
+    )
+
+
 def manual(ttl_s: float = 60.0) -> Block:
     """Return a person's block."""
     return Block(SOURCE, NOW_S + ttl_s, "by hand", "manual", None, NOW_S)
@@ -149,6 +157,35 @@ def test_a_persons_block_stays_a_persons(scene: Scene) -> None:
     assert decision.response.until_s == NOW_S + 60
     scene.responder.set_mode(RespondMode.OFF)
     assert [block.asked_by for block in scene.blocks.held()] == ["manual"]
+
+
+def test_a_source_that_turns_out_alive_is_let_in_again(scene: Scene) -> None:
+    """The block of a flood in a live client's name ends with the alert's new class; other blocks do not."""
+    asyncio.run(scene.responder.consider(flood(), NOW_S))
+    others = replace(flood(), id=2, source=ip_network("198.51.100.8"))
+    asyncio.run(scene.responder.consider(others, NOW_S))
+    decision = asyncio.run(scene.responder.consider(in_a_live_clients_name(), NOW_S + 1))
+    assert (decision.response, decision.retry) == (None, False)
+    assert [block.target for block in scene.blocks.held()] == [others.source]
+    assert list(scene.map.entries) == [layout.encode_block_key(ip_network("198.51.100.8"))]
+
+
+def test_what_a_person_blocked_stays_blocked_though_somebody_lives_there(scene: Scene) -> None:
+    """A person's block is not the flood's, and is not undone with it."""
+    scene.blocks.add(manual())
+    asyncio.run(scene.responder.consider(flood(), NOW_S))
+    asyncio.run(scene.responder.consider(in_a_live_clients_name(), NOW_S + 1))
+    assert [block.asked_by for block in scene.blocks.held()] == ["manual"]
+
+
+def test_a_block_that_does_not_end_is_tried_again(scene: Scene) -> None:
+    """Where the kernel keeps the block of a live client, the decision says so and is made again."""
+    asyncio.run(scene.responder.consider(flood(), NOW_S))
+    scene.map.refuse = True
+    decision = asyncio.run(scene.responder.consider(in_a_live_clients_name(), NOW_S + 1))
+    assert decision.retry
+    assert not decision.undo
+    assert "does not end" in decision.reason
 
 
 def test_a_wrong_clock_makes_no_block_longer(scene: Scene) -> None:
