@@ -217,6 +217,18 @@ def test_the_same_capture_tells_the_same(replay: Replay) -> None:
     assert first == second
 
 
+def test_what_stays_on_the_host_leaves_and_comes_in(replay: Replay) -> None:
+    """Connections over lo, of which each packet is captured once, are counted whole."""
+    records = [
+        (time_ns, bsd(packet))
+        for number in range(23)
+        for time_ns, packet in handshake(number, "127.0.0.1", "127.0.0.1", BEGIN_NS + 20 * number * NS_PER_MS)
+    ]
+    report = report_of(replay(pcap(records, link_type=0), "--format", "json"))
+    assert {report["totals"][name] for name in ("attempts", "answered", "completed")} == {23}
+    assert report["totals"]["syn_duplicates"] == 0
+
+
 def test_protect_turns_a_capture_round(replay: Replay) -> None:
     """With the client as ours its connections leave, which are no attempts; other people's are skipped."""
     content = pcap(of_each(ethernet))
