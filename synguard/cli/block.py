@@ -8,16 +8,15 @@ from typing import Any
 
 import click
 
+from synguard.cli.asking import ask
 from synguard.cli.options import (
     DURATION,
     TARGET,
     config_option,
     format_option,
-    settings_for,
     socket_option,
 )
 from synguard.cli.output import figure, moment, table, write, write_json
-from synguard.client import request
 from synguard.errors import SynguardError
 
 
@@ -26,17 +25,13 @@ def command() -> None:
     """Drop a source's SYNs by hand, for a time; established connections live on."""
 
 
-def _ask(config_file: Path | None, socket: str | None, name: str, **arguments: Any) -> Any:
-    return request(settings_for(config_file, socket=socket).control.socket_path, name, **arguments)
-
-
 @command.command("list")
 @format_option("table", "json")
 @config_option
 @socket_option
 def list_blocks(output_format: str, config_file: Path | None, socket: str | None) -> None:
     """List the blocks in force."""
-    blocks: list[Mapping[str, Any]] = _ask(config_file, socket, "block_list")
+    blocks: list[Mapping[str, Any]] = ask(config_file, socket, "block_list")
     if output_format == "json":
         write_json(blocks)
     elif blocks:
@@ -66,7 +61,7 @@ def add(
     socket: str | None,
 ) -> None:
     """Drop the SYNs of an address or a prefix; the kernel ends it, even without the daemon."""
-    block = _ask(config_file, socket, "block_add", target=target, ttl_s=ttl_s, reason=reason)
+    block = ask(config_file, socket, "block_add", target=target, ttl_s=ttl_s, reason=reason)
     if output_format == "json":
         write_json(block)
     else:
@@ -80,7 +75,7 @@ def add(
 @socket_option
 def remove(target: str, output_format: str, config_file: Path | None, socket: str | None) -> None:
     """End the block of an address or a prefix."""
-    result = _ask(config_file, socket, "block_remove", target=target)
+    result = ask(config_file, socket, "block_remove", target=target)
     if not result["removed"]:
         raise SynguardError(f"{target} is not blocked: `synguard block list` shows what is")
     if output_format == "json":
@@ -95,7 +90,7 @@ def remove(target: str, output_format: str, config_file: Path | None, socket: st
 @socket_option
 def clear(output_format: str, config_file: Path | None, socket: str | None) -> None:
     """End every block, also the daemon's own."""
-    result = _ask(config_file, socket, "block_clear")
+    result = ask(config_file, socket, "block_clear")
     if output_format == "json":
         write_json(result)
     else:

@@ -8,16 +8,15 @@ from typing import Any
 
 import click
 
+from synguard.cli.asking import ask
 from synguard.cli.options import (
     DURATION,
     SILENCE_TARGET,
     config_option,
     format_option,
-    settings_for,
     socket_option,
 )
 from synguard.cli.output import moment, table, write, write_json
-from synguard.client import request
 from synguard.errors import SynguardError
 
 
@@ -30,17 +29,13 @@ def command() -> None:
     """
 
 
-def _ask(config_file: Path | None, socket: str | None, name: str, **arguments: Any) -> Any:
-    return request(settings_for(config_file, socket=socket).control.socket_path, name, **arguments)
-
-
 @command.command("list")
 @format_option("table", "json")
 @config_option
 @socket_option
 def list_silences(output_format: str, config_file: Path | None, socket: str | None) -> None:
     """List the silences in force."""
-    silences: list[Mapping[str, Any]] = _ask(config_file, socket, "silence_list")
+    silences: list[Mapping[str, Any]] = ask(config_file, socket, "silence_list")
     if output_format == "json":
         write_json(silences)
     elif silences:
@@ -69,7 +64,7 @@ def add(
     socket: str | None,
 ) -> None:
     """Record alerts of a listener or a source, and neither announce nor answer them."""
-    silence = _ask(config_file, socket, "silence_add", target=target, for_s=for_s, reason=reason)
+    silence = ask(config_file, socket, "silence_add", target=target, for_s=for_s, reason=reason)
     if output_format == "json":
         write_json(silence)
     else:
@@ -83,7 +78,7 @@ def add(
 @socket_option
 def remove(target: str, output_format: str, config_file: Path | None, socket: str | None) -> None:
     """End a silence: alerts that are still open are announced and answered now."""
-    result = _ask(config_file, socket, "silence_remove", target=target)
+    result = ask(config_file, socket, "silence_remove", target=target)
     if not result["removed"]:
         raise SynguardError(f"{target} is not silenced: `synguard silence list` shows what is")
     if output_format == "json":
