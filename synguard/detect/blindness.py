@@ -92,14 +92,21 @@ class BlindIncident:
         self.phase = TRANSITIONS[self.phase, word]
 
     def take(self, finding: Finding, snapshot: Snapshot) -> None:
-        """Note what a snapshot found: that it goes on, has come again, or is over since a moment."""
+        """Note what a snapshot found: that it goes on, has come again, or is over since a moment.
+
+        A moment that is yet to come is one of a clock that is gone: what ended then has ended by now.
+        """
         is_over = finding.until_ns is not None
+        is_known = self.told is not None and finding.times == self.finding.times
         if finding.since_ns != self.finding.since_ns and (is_over or self.phase is Phase.CLOSING):
             self.times += 1
         self.finding = finding
-        until_ns = snapshot.time_ns if finding.until_ns is None else finding.until_ns
+        until_ns = snapshot.time_ns
+        if finding.until_ns is not None:
+            until_ns = self.blind_until_ns if is_known else min(finding.until_ns, until_ns)
         if until_ns > self.blind_until_ns:
-            self.blind_until_ns, self.last_blind_s = until_ns, wall_s(until_ns, snapshot)
+            self.blind_until_ns = until_ns
+            self.last_blind_s = max(self.started_at_s, wall_s(until_ns, snapshot))
         self.hear(Word.QUIET if is_over else Word.SEEN)
 
     def alert(self, because: ClosedBecause | None = None, ended_at_s: float | None = None) -> Alert:
@@ -187,8 +194,9 @@ class Blindness:
         return tuple(incident.alert() for incident in self._incidents.values())
 
     def _open(self, finding: Finding, snapshot: Snapshot) -> Alert:
-        started_at_s = wall_s(finding.since_ns, snapshot)
-        begun = BlindIncident(self._take_id(), finding, started_at_s, finding.since_ns, started_at_s)
+        since_ns = min(finding.since_ns, snapshot.time_ns)
+        started_at_s = wall_s(since_ns, snapshot)
+        begun = BlindIncident(self._take_id(), finding, started_at_s, since_ns, started_at_s)
         begun.take(finding, snapshot)
         begun.told_ns, begun.told = snapshot.time_ns, begun.alert()
         self._incidents[finding.key] = begun

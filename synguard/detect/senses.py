@@ -68,6 +68,11 @@ class Finding:
         """What makes two findings one incident."""
         return self.cause, self.interface
 
+    @property
+    def times(self) -> tuple[int, int | None]:
+        """From when until when it is, or was, not seen."""
+        return self.since_ns, self.until_ns
+
 
 def egress_hidden(flows: FlowReading) -> bool:
     """Tell whether live connections pass of which egress shows nothing worth the name."""

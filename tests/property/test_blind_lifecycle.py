@@ -8,7 +8,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from synguard.model import AlertClosed, AlertOpened, AlertUpdated
 from synguard.sight import BlindCause, FlowReading, InterfaceReading, Sight, Trouble
-from tests.unit.detect.gaze import POLL_MS, Gaze, at, told
+from tests.unit.detect.gaze import POLL_MS, Gaze, at, told, trouble, with_trouble
+from tests.unit.detect.simulation import BOOT_WALL_S
 
 NAMES = ("net0", "net1")
 TROUBLES = (BlindCause.DETACHED, BlindCause.REPLACED, BlindCause.MISSING)
@@ -137,6 +138,16 @@ class BlindLife(RuleBasedStateMachine):
         self.play(9000)
         self.alerts_live_in_order()
         assert self.gaze.detector.open_alerts() == ()
+
+
+def test_a_trouble_told_of_by_a_clock_that_is_gone_holds_no_alert_open() -> None:
+    """Found anew or open already, what ended at a moment yet to come has ended by now, and began by now."""
+    found, open_already = Gaze(), Gaze().run(55_000, with_trouble(trouble(BlindCause.DETACHED, 50_000)))
+    open_already.now_ms = 0
+    for gaze in (found, open_already):
+        gaze.run(8000, with_trouble(trouble(BlindCause.DETACHED, 50_000, 60_000)))
+        assert (len(gaze.opened()), len(gaze.closed())) == (1, 1)
+    assert found.opened()[0][1].started_at_s == BOOT_WALL_S + POLL_MS / 1000
 
 
 TestBlindLife = BlindLife.TestCase

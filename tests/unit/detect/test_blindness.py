@@ -98,7 +98,8 @@ def test_every_trouble_has_words_for_what_to_do(cause: BlindCause, until_ms: int
 def test_the_closing_time_is_the_settings_where_that_is_shorter() -> None:
     """``close_after_s`` holds for blindness too, but nobody waits longer than five seconds."""
     for close_after_s, closed_ms in ((0.5, 1500), (60.0, 6000)):
-        gaze = Gaze(close_after_s).run(30_000, with_trouble(trouble(BlindCause.DETACHED, 10, 1000)))
+        gaze = Gaze(close_after_s).run(1000, with_trouble(trouble(BlindCause.DETACHED, 10)))
+        gaze.run(30_000, with_trouble(trouble(BlindCause.DETACHED, 10, 1000)))
         assert gaze.closed()[0][0] == closed_ms
 
 
@@ -237,11 +238,13 @@ def test_openings_come_before_closings_of_either_kind() -> None:
     starts = World(Detector(Thresholds(), next_alert_id=1), flood(5000, 8000)).run(12_000)
     ((opened_ms, _),) = starts.opened()
     world = World(Detector(Thresholds(), next_alert_id=1), flood(5000, 8000))
-    sight = with_trouble(trouble(BlindCause.DETACHED, 10, opened_ms - 5000))
+    mended_ms = opened_ms - 5000
     told_at: list[list[type]] = []
     while world.now_ms < opened_ms:
         world.poll_ms = 1_000_000
         world.run(world.now_ms + 50)
+        until_ms = mended_ms if world.now_ms >= mended_ms else None
+        sight = with_trouble(trouble(BlindCause.DETACHED, 10, until_ms))
         done = world.detector.observe(replace(world.snapshot(), sight=sight))
         told_at.append([type(action) for action in done])
     assert told_at[-1] == [AlertOpened, AlertClosed]
