@@ -6,9 +6,10 @@ class            when, over the last two to four minutes
 fin, null, xmas  so many segments of that kind (``scan_probes``): no stack sends them
 half-open        so many targets answered and never completed (``scan_targets``), each asked at most
                  three times: who asks that often gets through, or floods
-closed-ports     so many attempts refused, or not answered and never sent again (``scan_closed_ports``),
-                 each target asked at most three times. A stack sends an unanswered SYN again, so the dead
-                 peers of a peer-to-peer client are none; nor is a monitor, which has few targets
+closed-ports     so many attempts not completed (``scan_closed_ports``), most of them refused, or not
+                 answered and never sent again, each target asked at most three times. A stack sends
+                 an unanswered SYN again, so the dead peers of a peer-to-peer client are none; nor is a
+                 monitor, which has few targets
 ===============  =====================================================================================
 
 Whoever completes more than a fifth of what it asks is a client. The rate does not matter, but one that
@@ -77,10 +78,10 @@ def _of_ports(
     unheard = _given_up(memory, asked, now_ns)
     closed = counts.refused + unheard
     open_ = 0 if one_way else max(0, counts.answered - counts.completed)
-    if closed >= thresholds.scan_closed_ports and targets >= TARGETS_LEAST * min(
+    if closed + open_ >= thresholds.scan_closed_ports and targets >= TARGETS_LEAST * min(
         thresholds.scan_closed_ports, SATURATED_TARGETS / 2
     ):
-        name, found, bound = AlertClass.CLOSED_PORTS, closed, thresholds.scan_closed_ports
+        name, found, bound = AlertClass.CLOSED_PORTS, closed + open_, thresholds.scan_closed_ports
     elif open_ >= thresholds.scan_targets and targets >= TARGETS_LEAST * min(thresholds.scan_targets, 100):
         name, found, bound = AlertClass.HALF_OPEN, open_, thresholds.scan_targets
     else:

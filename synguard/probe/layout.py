@@ -163,6 +163,11 @@ def decode_block_key(raw: bytes) -> Network:
     return IPv6Network((address, length))
 
 
+def encode_listener_key(listener: Listener) -> bytes:
+    """Return the key under which the probe counts for a listener."""
+    return encode_address(listener.address) + listener.port.to_bytes(2, "big") + bytes(6)
+
+
 def decode_listener_key(raw: bytes) -> Listener:
     """Return the listener under that key."""
     _require("key of a listener", raw, LISTENER_KEY.size)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import nlargest
 
+from synguard.endpoint import Listener
 from synguard.model import ListenerReading, Snapshot, SourceReading
 from synguard.probe import layout, sight_layout
 from synguard.probe.probe import Probe
@@ -107,6 +108,15 @@ class ProbeReader:
         for bpf_map in (self._probe.maps["listeners"], self._probe.maps["closed_buckets"]):
             for key, value in bpf_map.items():
                 yield layout.decode_listener(value, layout.decode_listener_key(key), now_ns)
+
+    def stand_in(self, listeners: Iterable[Listener]) -> None:
+        """Count for these ports as for listeners, though nobody was seen to answer there.
+
+        For where answers cannot be seen, and the ports that are asked most are known.
+        """
+        known = self._probe.maps["listeners"]
+        for listener in listeners:
+            known.update(layout.encode_listener_key(listener), bytes(known.value_bytes))
 
     def _recent_listeners(self, now_ns: int) -> Iterator[ListenerReading]:
         idle: list[bytes] = []

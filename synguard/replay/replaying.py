@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from synguard.config import Settings
 from synguard.daemon.thresholds import thresholds_of
 from synguard.detect import Detector
-from synguard.endpoint import Network
+from synguard.endpoint import Listener, Network
 from synguard.errors import SynguardError, UsageError
 from synguard.model import Alert
 from synguard.probe.probe import Groups, Probe, Sizes
@@ -21,6 +21,12 @@ from synguard.replay.player import Player
 from synguard.replay.sides import Members, Ours, infer
 from synguard.replay.survey import Survey
 from synguard.replay.ways import Visible, Ways, judge
+
+#: Where answers cannot be seen, so many ports at most stand in for listeners: those asked so often, and by so
+#: large a share (0..1) of all SYNs.
+STAND_INS_MAX = 64
+STAND_IN_SYNS = 20
+STAND_IN_SHARE = 0.01
 
 #: Is told how many packets were taken, of how many; of the first pass the latter is not known, and None.
 Progress = Callable[[int, int | None], None]
@@ -34,6 +40,8 @@ class Replayed:
     survey: Survey
     ours: Ours
     visible: Visible
+    #: Where answers cannot be seen: the ports that were taken for listeners, and how many SYNs asked each.
+    stand_ins: tuple[tuple[Listener, int], ...]
     totals: dict[str, int]
     #: As they stood in the end, by their ids.
     alerts: tuple[Alert, ...]
@@ -105,13 +113,16 @@ def _play(
     visible = judge(survey, members)
     probe.set_one_way(visible.one_way_because is not None)
     thresholds = thresholds_of(settings)
+    stand_ins = _stand_ins(survey, members) if visible.one_way_because is not None else ()
     player = Player(probe, Detector(thresholds, 1), Ways(members, survey), thresholds.close_after_s)
+    player.reader.stand_in(listener for listener, _ in stand_ins)
     player.play(_told(capture.batches(), survey.packets, progress))
     return Replayed(
         capture,
         survey,
         ours,
         visible,
+        stand_ins,
         player.reader.totals(),
         tuple(player.alerts[number] for number in sorted(player.alerts)),
         snapshots=player.snapshots,
@@ -120,6 +131,13 @@ def _play(
         out_of_order=player.clock.out_of_order,
         set_back=player.clock.set_back,
     )
+
+
+def _stand_ins(survey: Survey, members: Members) -> tuple[tuple[Listener, int], ...]:
+    """Return the ports of ours that were asked so often that each is more than a scan's or a stray SYN's."""
+    asked = survey.asked_most(members.holds, STAND_INS_MAX)
+    least = max(STAND_IN_SYNS, STAND_IN_SHARE * sum(survey.asked_ports.values()))
+    return tuple((listener, count) for listener, count in asked if count >= least)
 
 
 def _told(batches: Iterable[list[Packet]], of: int, progress: Progress) -> Iterator[list[Packet]]:

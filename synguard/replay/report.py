@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import nlargest
-from ipaddress import ip_address
 from typing import Any
 
-from synguard.endpoint import Listener, source_text
+from synguard.endpoint import source_text
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.probe.totals import losses_to_json, totals_to_json, unparsed_to_json
 from synguard.replay.frames import link_name
 from synguard.replay.replaying import Replayed
-from synguard.replay.sides import Members
 
-#: Ports that a note tells of, at most; each has a tenth of all SYNs.
+#: Ports that a note tells of, at most.
 TARGETS_TOLD = 3
 
 
@@ -79,14 +76,9 @@ def _notes(replayed: Replayed) -> Iterator[str]:
 
 
 def _targets(replayed: Replayed) -> Iterator[str]:
-    """Yield which of our ports were asked most: without an answer the probe takes none for a listener."""
-    holds = Members(replayed.ours.networks).holds
-    asked = {target: count for target, count in replayed.survey.asked_ports.items() if holds(target[:-2])}
-    most = nlargest(TARGETS_TOLD, asked, key=lambda target: asked[target])
-    told = [
-        f"{Listener(ip_address(target[:-2]), int.from_bytes(target[-2:], 'big'))} ({asked[target]:,} SYNs)"
-        for target in most
-        if asked[target] >= sum(asked.values()) / 10
-    ]
-    if told:
-        yield f"asked most: {', '.join(told)}"
+    """Yield which of our ports were asked most: without an answer to be seen those stand in for listeners."""
+    if replayed.stand_ins:
+        told = ", ".join(
+            f"{listener} ({count:,} SYNs)" for listener, count in replayed.stand_ins[:TARGETS_TOLD]
+        )
+        yield f"taken for listeners, since they were asked most: {told}"

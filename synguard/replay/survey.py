@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
+from ipaddress import ip_address
 from typing import NamedTuple
 
+from synguard.endpoint import Listener
 from synguard.replay.formats import INCOMING, OUTGOING, Packet
 from synguard.replay.frames import FRAMERS, ip_header
 
@@ -106,6 +109,15 @@ class Survey:
     #: TCP segments that are neither SYN nor SYN-ACK nor RST.
     segments: int = 0
     _flows: dict[bytes, _Flow] = field(default_factory=dict)
+
+    def asked_most(self, holds: Callable[[bytes], bool], most: int) -> list[tuple[Listener, int]]:
+        """Return the ports, of addresses that ``holds`` knows, that were asked most, with their SYNs."""
+        asked = {target: count for target, count in self.asked_ports.items() if holds(target[:-2])}
+        greatest = nlargest(most, asked, key=lambda target: (asked[target], target))
+        return [
+            (Listener(ip_address(target[:-2]), int.from_bytes(target[-2:], "big")), asked[target])
+            for target in greatest
+        ]
 
     def flows(self) -> Iterator[tuple[bytes, bool]]:
         """Yield the destination of each live flow, and whether the other direction showed as well."""
