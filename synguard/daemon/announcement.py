@@ -31,13 +31,16 @@ def described(alert: Alert) -> dict[str, Any]:
 
 
 def picture(alert: Alert) -> dict[str, object]:
-    """Return what of an alert is told anew where it changes; figures that merely move are not."""
+    """Return what of an alert is told anew where it changes; figures that merely move are not.
+
+    An impact is news when it hurts; whether it is known that nothing does may change by the second.
+    """
     return {
         "class": alert.alert_class,
         "source": alert.source,
         "listeners": frozenset(alert.listeners),
         "severity": alert.severity,
-        "impact": alert.impact,
+        "impact": None if alert.impact in ("none", "unknown") else alert.impact,
     }
 
 

@@ -82,9 +82,10 @@ class Impact:
         Args:
             listener: the one that is under attack.
             since_ns: when the attack began; what rose in the last five seconds, but not before, is looked at.
-            unfinished: its handshakes that were answered in the last second by others than us, and are not
-                complete. If those are many, and neither its SYN queue nor a cookie shows any, then whoever
-                answers is not the socket that listens here (a container's port, whose proxy gets nothing).
+            unfinished: its handshakes that were answered in the last second by others than us, and neither
+                completed nor reset by the peer. If those are many, and neither its SYN queue nor a cookie
+                shows any, then whoever answers is not the socket that listens here (a container's port,
+                whose proxy gets nothing).
 
         """
         if not self._readings:

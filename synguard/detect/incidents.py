@@ -144,9 +144,8 @@ def follow_listener(incident: Incident, listener: Listener, memory: ListenerMemo
 
 
 def _take_impact(incident: Incident, listener: Listener, memory: ListenerMemory, scene: Scene) -> None:
-    last = memory.lately(scene.snapshot.time_ns - NS_PER_S).counts
-    waiting = max(0, last.answered - last.completed)
-    found = scene.impact.of(listener, incident.started_ns, waiting)
+    held = memory.lately(scene.snapshot.time_ns - NS_PER_S).held
+    found = scene.impact.of(listener, incident.started_ns, held)
     incident.take_impact(found.impact, found.measurements, scene.snapshot.wall_s)
 
 

@@ -64,6 +64,12 @@ class Lately:
         counts = self.counts
         return max(0, counts.attempts - counts.answered - counts.refused - counts.dropped_by_us)
 
+    @property
+    def held(self) -> int:
+        """Return how many answered attempts whoever answers has to hold: neither completed nor reset."""
+        counts = self.counts
+        return max(0, counts.answered - counts.completed - counts.aborted)
+
 
 class ListenerMemory:
     """One listener's handshake times, its usual figures and its latest counts."""

@@ -129,9 +129,9 @@ def test_another_picture_is_told_once_with_what_changed(changes: dict[str, Any],
 
 
 def test_figures_that_move_are_no_news() -> None:
-    """More attempts, and listeners that merely change places, are recorded and not told."""
-    grouped = replace(SPOOFED, listeners=(TLS, WEB))
-    moved = replace(grouped, listeners=(WEB, TLS), attempts=9000, peak_syn_per_s=30_000.0)
+    """More attempts, listeners that merely change places, and a doubt whether it hurts are only recorded."""
+    grouped = replace(SPOOFED, listeners=(TLS, WEB), impact="none")
+    moved = replace(grouped, listeners=(WEB, TLS), attempts=9000, peak_syn_per_s=30_000.0, impact="unknown")
     stage = Stage(NOTHING)
     saved = asyncio.run(stage.play(AlertOpened(grouped), AlertUpdated(moved)))
     assert saved.attempts == 9000

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from synguard.detect.counts import Marks
 from synguard.detect.impact import APART_NS, KEPT_NS, Impact, ImpactFinding
+from synguard.detect.listener_memory import Lately
 from synguard.endpoint import Listener
+from synguard.model import HandshakeCounts
 from synguard.server import ListenerQueues, ServerReading
 
 WEB = Listener.parse("192.0.2.1:443")
@@ -286,3 +289,16 @@ def test_a_full_queue_somewhere_is_a_reason_to_look(syncookies: int, rose: str, 
     for second in range(7):
         impact.take(reading(102 + second, None, syncookies=syncookies, **{rose: 8}))
     assert not impact.strained
+
+
+@pytest.mark.parametrize(
+    ("counts", "held"),
+    [
+        (HandshakeCounts(attempts=900, answered=800, completed=100), 700),
+        (HandshakeCounts(attempts=900, answered=800, completed=100, aborted=690), 10),
+        (HandshakeCounts(attempts=10, answered=10, completed=9, aborted=4), 0),
+    ],
+)
+def test_who_answers_holds_what_is_neither_completed_nor_reset(counts: HandshakeCounts, held: int) -> None:
+    """A flood in the name of a live host is reset as fast as it comes, and no queue has to hold it."""
+    assert Lately(counts, Marks()).held == held
