@@ -4,8 +4,8 @@ While an application does not accept, its accept queue fills, and the kernel ans
 Clients send theirs again after a second, as every stack does, and what they sent stays unfinished: it
 looks like a flood, but for those retransmissions. A flood's SYNs are each their first. So as many
 unfinished attempts as were sent again are left out of what makes a flood, within bounds: only where
-nobody is answered at all, or where the kernel says that the SYN queue has room, and never more than a
-multiple of what ever came here.
+nobody is answered at all, or where the kernel says that the SYN queue has room, and no more
+than a multiple of who was served lately, unless the accept queue is full.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ RETRIED_AFTER_NS = 1_200_000_000
 RETRIED = 0.5
 #: Nobody is answered where no more than this share (0..1) of the last second's attempts is.
 NOBODY_ANSWERED = 0.02
-#: Waiting clients are at most so many a second, or so many times the most that ever came.
+#: Where no full accept queue shows, waiting clients are at most so many a second, or so many times those that
+#: were served in the best second lately.
 WAITING_PER_S = 100.0
-TIMES_THE_HIGHEST = 3.0
+TIMES_SERVED = 3.0
 #: A full accept queue is an overload from so many connections turned away on in the span.
 LEAST_OVERFLOWS = 3
 #: The share (0..1) of a listener's unfinished attempts that clients account for, from which on it is they.
@@ -65,7 +66,9 @@ def waiting_clients(memory: ListenerMemory, impact: Impact, snapshot: Snapshot, 
     if finding.syn_queue_full and not finding.accept_queue_full:
         return 0
     share = min(1.0, unheard / max(1, counts.attempts - counts.completed))
-    most_per_s = max(WAITING_PER_S, TIMES_THE_HIGHEST * (memory.usual.highest_attempts_per_s or 0.0))
+    if finding.accept_queue_full:
+        return round(window.half_open * share)
+    most_per_s = max(WAITING_PER_S, TIMES_SERVED * memory.served_per_s)
     return round(min(window.half_open * share, most_per_s * window.length_s))
 
 
