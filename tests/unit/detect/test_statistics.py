@@ -14,8 +14,8 @@ import pytest
 from synguard.detect import Detector, Thresholds
 from synguard.detect.baseline import Baseline
 from synguard.detect.statistics import LN_LOOKS, lower_bound, surely_above
-from synguard.endpoint import Listener
-from synguard.model import AlertOpened, Cohort, HandshakeCounts, ListenerReading, Snapshot, SourceReading
+from synguard.endpoint import Listener, Network
+from synguard.model import Cohort, HandshakeCounts, ListenerReading, Snapshot, SourceReading
 from tests.unit.detect.seconds import MIDNIGHT_S, dice_of, second
 from tests.unit.detect.simulation import BOOT_NS, BOOT_WALL_S, LISTENER_SLICE_NS, MS, SOURCE_SLICE_NS
 
@@ -186,13 +186,15 @@ def counts_of(ring: tuple[Cohort, ...]) -> HandshakeCounts:
 
 def shown(
     worst: Sequence[tuple[int, int]], mean: tuple[float, float], *, listeners: bool
-) -> list[AlertOpened]:
-    """Show a new detector these seconds, each of a source or a listener of its own, for half a second."""
+) -> set[Listener | Network]:
+    """Show a new detector these seconds, each of a source or a listener of its own, for half a second.
+
+    Return whom its alerts are about; listeners that are attacked alike share one.
+    """
     dice, detector = dice_of("placing"), Detector(Thresholds(), 1)
     slice_ns = LISTENER_SLICE_NS if listeners else SOURCE_SLICE_NS
     rings = [cohorts(dice, lost, attempts, slice_ns, BOOT_NS, mean) for lost, attempts in worst]
     first = int(ip_address("198.18.0.0"))
-    opened: list[AlertOpened] = []
     for ms in range(0, 500, 50):
         snapshot = Snapshot(
             BOOT_NS + ms * MS,
@@ -208,8 +210,9 @@ def shown(
                 for index, ring in enumerate([] if listeners else rings)
             ),
         )
-        opened += [action for action in detector.observe(snapshot) if isinstance(action, AlertOpened)]
-    return opened
+        detector.observe(snapshot)
+    alerts = detector.open_alerts()
+    return {who for alert in alerts for who in (*alert.listeners, alert.source) if who is not None}
 
 
 def worst_of(half_open: Ints, attempts: Ints, bound: float, most: int) -> list[tuple[int, int]]:
@@ -235,7 +238,7 @@ def test_the_worst_seconds_of_thousands_of_hours_raise_nothing(
     half_open, attempts = draw(np.random.default_rng(5), per_s, loss, 2000 * 3600)
     worst = worst_of(half_open, attempts, bound, 200)
     mean = per_s * loss, per_s * (1 - loss)
-    assert shown(worst, mean, listeners=bound == LISTENER_BOUND) == []
+    assert shown(worst, mean, listeners=bound == LISTENER_BOUND) == set()
 
 
 @pytest.mark.parametrize(("per_s", "loss", "bound"), [(200, 0.9, SOURCE_BOUND), (1000, 0.25, LISTENER_BOUND)])
