@@ -184,9 +184,7 @@ def counts_of(ring: tuple[Cohort, ...]) -> HandshakeCounts:
     return HandshakeCounts(attempts=attempts, answered=attempts, completed=completed)
 
 
-def shown(
-    worst: Sequence[tuple[int, int]], mean: tuple[float, float], *, listeners: bool
-) -> int:
+def shown(worst: Sequence[tuple[int, int]], mean: tuple[float, float], *, listeners: bool) -> int:
     """Show a new detector these seconds, each of a source or a listener of its own, for half a second.
 
     Return how many its alerts are about: listeners that are attacked alike share one.
