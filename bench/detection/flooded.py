@@ -30,13 +30,20 @@ def flooded(
     learn_s: float = _LEARN_S,
     server: ServerSpec | None = None,
     port: int = PORT,
+    quiet_per_s: float | None = None,
 ) -> Callable[[Stage], None]:
-    """Return a play: serve, let good clients be learned and go on, flood; ``learn_s`` 0: a cold start."""
+    """Return a play: serve, let good clients be learned and go on, flood; ``learn_s`` 0: a cold start.
+
+    With ``quiet_per_s`` the clients that were learned from leave before the flood, and so many a second go on.
+    """
 
     def play(stage: Stage) -> None:
         stage.serve(server)
         if learn_s:
-            stage.learn(learn_s, ClientSpec(name="client", per_s=_PER_S, family=specs[0].family))
+            learned = stage.learn(learn_s, ClientSpec(name="client", per_s=_PER_S, family=specs[0].family))
+            if quiet_per_s is not None:
+                learned.finish()
+                stage.visit(ClientSpec(name="client", per_s=quiet_per_s, family=specs[0].family))
         stage.flood(*specs, seconds=seconds, port=port)
 
     return play

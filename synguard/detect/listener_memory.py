@@ -83,6 +83,8 @@ class ListenerMemory:
         self.met_ns = 0
         #: The most handshakes that completed in a second of the last minutes; halves with each ten of them.
         self.served_per_s = 0.0
+        #: Until when clients were seen to wait for answers that did not come.
+        self.stalled_until_ns = 0
         self._second_ns = 0
 
     def meet(self, reading: ListenerReading, snapshot: Snapshot, *, frozen: bool) -> None:

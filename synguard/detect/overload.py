@@ -49,27 +49,41 @@ class Overload:
 
 
 def waiting_clients(memory: ListenerMemory, impact: Impact, snapshot: Snapshot, window: Window) -> int:
-    """Return how many half-open attempts of ``window`` are those of clients whom nobody answers."""
+    """Return how many half-open attempts of ``window`` are those of clients whom nobody answers.
+
+    Once the application goes on, those who asked before still wait, until it is time to ask again.
+    """
     if not window.half_open:
         return 0
+    now_ns = snapshot.time_ns
+    finding = impact.of(memory.reading.listener, now_ns - SPAN_NS)
+    share = _waiting_share(memory, finding, snapshot)
+    if share >= CLIENTS_SHARE:
+        memory.stalled_until_ns = now_ns
+    cohorts, slice_ns = memory.reading.cohorts, snapshot.listener_cohort_ns
+    before = measure(cohorts, slice_ns, window.start_ns, min(window.end_ns, memory.stalled_until_ns))
+    waiting = max(window.half_open * share, float(before.half_open))
+    if finding.accept_queue_full:
+        return round(waiting)
+    most_per_s = max(WAITING_PER_S, TIMES_SERVED * memory.served_per_s)
+    return round(min(waiting, most_per_s * window.length_s))
+
+
+def _waiting_share(memory: ListenerMemory, finding: ImpactFinding, snapshot: Snapshot) -> float:
+    """Return the share (0..1) of the last seconds' unfinished attempts that wait for an answer."""
     now_ns = snapshot.time_ns
     lately = memory.lately(now_ns - SPAN_NS)
     unheard, counts = lately.unheard, lately.counts
     slice_ns = snapshot.listener_cohort_ns
     old = measure(memory.reading.cohorts, slice_ns, now_ns - SPAN_NS, now_ns - RETRIED_AFTER_NS).half_open
     if not unheard or counts.syn_retransmits < max(1.0, RETRIED * min(old, unheard)):
-        return 0
-    finding = impact.of(memory.reading.listener, now_ns - SPAN_NS)
+        return 0.0
     last = memory.lately(now_ns - NS_PER_S).counts
     if finding.impact == "unknown" and last.answered > NOBODY_ANSWERED * last.attempts:
-        return 0
+        return 0.0
     if finding.syn_queue_full and not finding.accept_queue_full:
-        return 0
-    share = min(1.0, unheard / max(1, counts.attempts - counts.completed))
-    if finding.accept_queue_full:
-        return round(window.half_open * share)
-    most_per_s = max(WAITING_PER_S, TIMES_SERVED * memory.served_per_s)
-    return round(min(window.half_open * share, most_per_s * window.length_s))
+        return 0.0
+    return min(1.0, unheard / max(1, counts.attempts - counts.completed))
 
 
 def judge_overload(memory: ListenerMemory, impact: Impact, snapshot: Snapshot) -> Overload | None:

@@ -121,10 +121,11 @@ CASES: tuple[Case, ...] = (
     ),
     flood_case(
         "any address, slow",
-        "20 SYN/s, each from another address.",
+        "20 SYN/s, each from another address, at a quiet listener.",
         _SPOOFED,
         FloodSpec(sources=("any",), syn_per_s=20),
         seconds=60.0,
+        quiet_per_s=2.0,
         within_s=60.0,
     ),
     flood_case(
