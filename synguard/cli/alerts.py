@@ -36,7 +36,7 @@ from synguard.cli.output import (
     write_json_line,
 )
 from synguard.cli.reading import AlertReading, alert_reading
-from synguard.cli.wording import is_blind, what
+from synguard.cli.wording import by_whom, is_blind, on_whom, what
 from synguard.errors import UsageError
 from synguard.history.filter import SORT_FIELDS, AlertFilter
 from synguard.model import AlertClass, AlertKind, AlertState
@@ -206,8 +206,8 @@ def _cells(alert: Mapping[str, Any], *, local: bool) -> tuple[str, ...]:
         lasted(alert),
         alert["severity"],
         what(alert),
-        _listener(alert),
-        _source(alert),
+        on_whom(alert) or "-",
+        by_whom(alert) or "-",
         figure(None if is_blind(alert) else alert["attempts"]),
         percent(alert["half_open_ratio"]),
         figure(None if is_blind(alert) else alert["peak_syn_per_s"]),
@@ -220,21 +220,6 @@ def lasted(alert: Mapping[str, Any]) -> str:
     if alert["ended_at"] is None:
         return str(alert["state"])
     return duration(seconds_between(alert["started_at"], alert["ended_at"]))
-
-
-def _listener(alert: Mapping[str, Any]) -> str:
-    """Return ``203.0.113.5:443 +4`` where four more are hit by the same."""
-    more = len(alert.get("listeners") or ()) - 1
-    return f"{alert['listener']} +{more}" if more > 0 else alert["listener"] or "-"
-
-
-def _source(alert: Mapping[str, Any]) -> str:
-    source, count = alert["source"], alert["sources_estimated"]
-    if source is None:
-        return "-" if count is None else f"~{figure(count)} sources"
-    if alert["kind"] == AlertKind.REFLECTION:
-        return f"to {source}"
-    return f"{source} ~{figure(count)}" if alert["class"] == AlertClass.PREFIX and count else source
 
 
 def _action(alert: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import click
 
 from synguard.cli.options import config_option, format_option, settings_for, socket_option
 from synguard.cli.output import duration, figure, moment, percent, table, write, write_json
-from synguard.cli.wording import what
+from synguard.cli.wording import by_whom, on_whom, what
 from synguard.client import request
 from synguard.observe.text import printable
 
@@ -137,12 +137,23 @@ def _more(rows: list[Mapping[str, Any]]) -> str:
 def _alerts(alerts: list[Mapping[str, Any]]) -> str:
     if not alerts:
         return "no open alerts"
-    lines = (
-        f"  {one['id']}: {what(one)} {one['listener'] or ''} {one['source'] or ''}"
-        f" {'(silenced)' if one['silenced'] else ''}"
-        for one in alerts
+    return "\n".join(["open alerts (`synguard explain ID` says why)", *map(_alert, alerts)])
+
+
+def _alert(alert: Mapping[str, Any]) -> str:
+    """Return one line: what, on whom, by whom, how bad, and what is done about it."""
+    source, action = by_whom(alert), alert["action"]
+    told = (
+        *(f"{alert['id']}: {what(alert)}", on_whom(alert)),
+        source if source is None or source.startswith("to ") else f"from {source}",
     )
-    return "\n".join(["open alerts (`synguard explain ID` says why)", *map(" ".join, map(str.split, lines))])
+    hurts = alert["impact"] not in ("none", "unknown")
+    judged = (
+        *(alert["severity"], f"impact {alert['impact']}" if hurts else None),
+        f"{action['response']}, {action['mode']}" if action else None,
+        "silenced" if alert["silenced"] else None,
+    )
+    return f"  {' '.join(filter(None, told))} ({', '.join(filter(None, judged))})"
 
 
 def _expected_losses(losses: list[Mapping[str, Any]]) -> str:

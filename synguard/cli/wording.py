@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from synguard.model import AlertKind
+from synguard.cli.output import figure
+from synguard.model import AlertClass, AlertKind
 
 
 def is_blind(alert: Mapping[str, Any]) -> bool:
@@ -24,3 +25,21 @@ def what(alert: Mapping[str, Any]) -> str:
         return " ".join(filter(None, (alert["kind"], alert["class"])))
     found = evidence_by_name(alert)
     return " ".join(str(part) for part in (alert["kind"], found.get("cause"), found.get("interface")) if part)
+
+
+def on_whom(alert: Mapping[str, Any]) -> str | None:
+    """Return ``203.0.113.5:443 +4`` where four more are hit by the same; None where no listener is named."""
+    more = len(alert.get("listeners") or ()) - 1
+    listener: str | None = alert["listener"]
+    return f"{listener} +{more}" if more > 0 else listener
+
+
+def by_whom(alert: Mapping[str, Any]) -> str | None:
+    """Return the source, or how many there are; None where neither is known."""
+    source: str | None = alert["source"]
+    count = alert["sources_estimated"]
+    if source is None:
+        return None if count is None else f"~{figure(count)} sources"
+    if alert["kind"] == AlertKind.REFLECTION:
+        return f"to {source}"
+    return f"{source} ~{figure(count)}" if alert["class"] == AlertClass.PREFIX and count else source

@@ -123,6 +123,9 @@ def test_status_says_how_many_silences_are_in_force(run_cli: Cli, daemon: FakeDa
     daemon.answers["status"] = {**STATUS, "silences": 2, "open_alerts": [silenced]}
     output = run_cli("status").stdout
     assert "silences in force: 2 (`synguard silence list` shows them)" in output
-    assert "24: syn-flood spoofed [2001:db8::5]:443 (silenced)" in output
+    assert (
+        "24: syn-flood spoofed [2001:db8::5]:443 from ~65,000 sources (high, impact cookies, silenced)"
+        in output
+    )
     daemon.answers["status"] = STATUS
     assert "silence" not in run_cli("status").stdout
