@@ -37,7 +37,7 @@ SLOW_NS = 3 * NS_PER_S
 #: four has lasted so long if its attempts fill more than three slices like the fullest.
 LEAST_BUSY_SLICES = 3
 LEAST_SPAN_SLICES = 5
-LEAST_FULL_SLICES = 3.3
+LEAST_FULL_SLICES = 3.1
 #: The share (0..1) of a listener's half-open attempts from which on one source is the flood.
 MAIN_SHARE = 0.5
 #: Refusals are a flood only beyond so many times what was served lately: a restart refuses everybody.
