@@ -18,7 +18,6 @@ from synguard.daemon.handlers import Handlers
 from synguard.daemon.keeping import Keeper
 from synguard.daemon.silences import Silences
 from synguard.daemon.stopping import StopRequest
-from synguard.daemon.thresholds import thresholds_of
 from synguard.daemon.watch import Watch
 from synguard.detect import Detector
 from synguard.errors import SynguardError, UnsupportedError
@@ -31,6 +30,7 @@ from synguard.respond import protected
 from synguard.respond.blocks import Blocks
 from synguard.respond.policy import Rules
 from synguard.respond.responder import Responder
+from synguard.tuning import thresholds_of
 
 #: How often a default route is looked for while there is none.
 ROUTE_INTERVAL_S = 1.0

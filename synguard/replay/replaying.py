@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from synguard.config import Settings
-from synguard.daemon.thresholds import thresholds_of
 from synguard.detect import Detector
 from synguard.endpoint import Listener, Network
 from synguard.errors import SynguardError, UsageError
@@ -21,6 +20,7 @@ from synguard.replay.player import Player
 from synguard.replay.sides import Members, Ours, infer
 from synguard.replay.survey import Survey
 from synguard.replay.ways import Visible, Ways, judge
+from synguard.tuning import thresholds_of
 
 #: Where answers cannot be seen, so many ports at most stand in for listeners: those asked so often, and by so
 #: large a share (0..1) of all SYNs.

@@ -12,10 +12,10 @@ import pytest
 
 from synguard.config import DetectSettings, Settings, default_toml, load
 from synguard.config.detecting import PER_LISTENER
-from synguard.daemon.thresholds import thresholds_of
 from synguard.detect import Thresholds
 from synguard.endpoint import Listener
 from synguard.errors import UsageError
+from synguard.tuning import thresholds_of
 
 WEB = Listener.parse("203.0.113.5:443")
 
