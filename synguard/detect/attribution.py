@@ -27,6 +27,8 @@ MOST_SOURCES = 64
 MOST_LISTENERS = 16
 #: The estimate of distinct sources may be this much too high.
 ESTIMATE_SLACK = 1.3
+#: From here on the probe's estimate of a prefix's sources is full.
+FULL_ESTIMATE = 200
 
 
 class Share(NamedTuple):
@@ -94,13 +96,41 @@ class Attribution:
     def share_of(self, prefix: SourceReading, listener: Listener) -> float:
         """Return the share (0..1) of a listener's half-open attempts that a prefix's sources explain."""
         reading = next((one for one in self._listeners() if one.listener == listener), None)
-        return 0.0 if reading is None else self._share(prefix, reading, one_address=False).share
+        if reading is None:
+            return 0.0
+        alone = self._share(prefix, reading).share
+        return alone or self._spread(prefix).get(listener, 0.0)
 
     def home_of(self, prefix: SourceReading) -> Listener | None:
         """Return the listener of whose half-open attempts a prefix explains most; None where none fits."""
-        shares = [self._share(prefix, reading, one_address=False) for reading in self._listeners()]
+        shares = [self._share(prefix, reading) for reading in self._listeners()]
         best = max(shares, key=lambda share: (share.share, str(share.listener)), default=None)
-        return best.listener if best is not None and best.share > 0.0 else None
+        if best is not None and best.share > 0.0:
+            return best.listener
+        return next(iter(self._spread(prefix)), None)
+
+    def _spread(self, prefix: SourceReading) -> dict[Listener, float]:
+        """Return the listeners that share a prefix's attempts, with what it explains of each (0..1).
+
+        How many targets a prefix has is not known. It has several where listeners whose half-open attempts
+        fit into its own, one after the other, make up nearly all of them together; else none is told.
+        """
+        ours, addresses = self._half_open_of(prefix), _most_addresses(prefix)
+        slowest_ns = max((self._allowance_ns(one.listener) for one in self._listeners()), default=0)
+        from_ns, until_ns = self._telling_span(ours, slowest_ns)
+        left = {start: n for start, n in ours.items() if from_ns <= start <= until_ns}
+        total = sum(left.values())
+        found: dict[Listener, float] = {}
+        for reading in self._listeners():
+            slices = self._slices_of(reading).half_open
+            theirs = {start: n for start, n in slices.items() if from_ns <= start <= until_ns}
+            all_of_them = sum(theirs.values())
+            both = sum(min(n, theirs.get(start, 0)) for start, n in left.items())
+            fits = both > 0 and both >= FIT * all_of_them
+            if fits and not self._contradicted(ours, addresses, reading):
+                found[reading.listener] = both / all_of_them
+                left = {start: n - min(n, theirs.get(start, 0)) for start, n in left.items()}
+        return found if sum(left.values()) <= (1.0 - FIT) * total else {}
 
     def scanned(self, reading: ListenerReading, window: Window) -> int:
         """Return how many half-open attempts of a closed bucket's window scanning sources may have made."""
@@ -134,7 +164,7 @@ class Attribution:
             self._half_open[source.source] = _by_slice(source.cohorts, slice_ns, from_ns).half_open
         return self._half_open[source.source]
 
-    def _share(self, source: SourceReading, reading: ListenerReading, *, one_address: bool = True) -> Share:
+    def _share(self, source: SourceReading, reading: ListenerReading) -> Share:
         """Return what share of a listener's half-open attempts a source or prefix explains, 0 if none."""
         theirs = self._slices_of(reading).half_open
         ours = self._half_open_of(source)
@@ -142,7 +172,7 @@ class Attribution:
         old = {start: n for start, n in ours.items() if from_ns <= start <= until_ns}
         total = sum(old.values())
         both = sum(min(count, theirs.get(start, 0)) for start, count in old.items())
-        contradicted = one_address and self._contradicted(ours, reading)
+        contradicted = self._contradicted(ours, _most_addresses(source), reading)
         if total == 0 or both < FIT / _targets(source) * total or contradicted:
             return Share(source, reading.listener, 0.0)
         all_of_them = sum(count for start, count in theirs.items() if from_ns <= start <= until_ns)
@@ -162,8 +192,8 @@ class Attribution:
                 return from_ns, until_ns
         return now_ns - 2 * NS_PER_S, now_ns
 
-    def _contradicted(self, ours: dict[int, int], reading: ListenerReading) -> bool:
-        """Tell whether a listener has too many distinct sources for one to have made so many attempts."""
+    def _contradicted(self, ours: dict[int, int], addresses: int, reading: ListenerReading) -> bool:
+        """Tell whether a listener has too many distinct sources for so few to have made so many attempts."""
         if reading.sources_estimated is None:
             return False
         from_ns = self._snapshot.time_ns - 2 * NS_PER_S
@@ -172,7 +202,16 @@ class Attribution:
         explained = sum(
             min(count, slices.half_open.get(start, 0)) for start, count in ours.items() if start >= from_ns
         )
-        return reading.sources_estimated > ESTIMATE_SLACK * (attempts - explained) + 16
+        return reading.sources_estimated > ESTIMATE_SLACK * (attempts - explained + addresses) + 16
+
+
+def _most_addresses(source: SourceReading) -> int:
+    """Return how many a source or prefix counts as: by the estimate or, where that is full, by its size."""
+    if source.sources_estimated is None:
+        return 1
+    if source.sources_estimated < FULL_ESTIMATE:
+        return source.sources_estimated
+    return source.source.num_addresses
 
 
 def _targets(source: SourceReading) -> int:

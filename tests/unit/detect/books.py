@@ -28,6 +28,12 @@ class Book:
     syn_ttl: list[int] = field(default_factory=lambda: [0] * BINS["ttl"])
     completed_ttl: list[int] = field(default_factory=lambda: [0] * BINS["ttl"])
     first_ms: int | None = None
+    last_ms: int = 0
+
+    def touch(self, now_ms: int) -> None:
+        """Note that something of it was seen."""
+        self.first_ms = now_ms if self.first_ms is None else self.first_ms
+        self.last_ms = now_ms
 
     def attempt(self, time_ns: int, count: int) -> None:
         """Book attempts to the slice of now."""

@@ -49,6 +49,8 @@ BOOT_NS = 3_600_000 * MS
 BOOT_WALL_S = 1_790_000_000.0
 #: The probe's estimates of a source's targets and a prefix's sources are full near here.
 MOST_ESTIMATED = 250
+#: Who is silent for longer is not read any more.
+FRESH_MS = (256 << 24) // MS
 
 
 class World:
@@ -130,6 +132,8 @@ class World:
 
     def _listener_readings(self, now_ns: int) -> Iterator[ListenerReading]:
         for listener, book in self._listeners.items():
+            if not self._is_fresh(book):
+                continue
             estimated, once = self._sources_estimated(listener)
             yield ListenerReading(
                 listener=listener,
@@ -146,7 +150,12 @@ class World:
             )
 
     def _is_named(self, book: Book) -> bool:
-        return book.first_ms is not None and self.now_ms - book.first_ms >= self.watch_after_ms
+        named = book.first_ms is not None and self.now_ms - book.first_ms >= self.watch_after_ms
+        return named and self._is_fresh(book)
+
+    def _is_fresh(self, book: Book) -> bool:
+        """Tell whether the probe is still asked of somebody: not of who was silent for as long as a ring."""
+        return self.now_ms - book.last_ms <= FRESH_MS
 
     def _source_readings(self, now_ns: int) -> Iterator[SourceReading]:
         for source, book in self._sources.items():
@@ -197,6 +206,7 @@ class World:
                 book.counts["syn_retransmits"] += count
         for stream, attempted_ms, completed, aborted in self._due.pop(self.now_ms, ()):
             for book in self._books(stream):
+                book.touch(self.now_ms)
                 book.complete(BOOT_NS + attempted_ms * MS, completed, stream.rtt_ms)
                 book.counts["aborted"] += aborted
                 if stream.ttl is not None:
@@ -225,7 +235,7 @@ class World:
             return
         books = self._books(stream)
         for book in books:
-            book.first_ms = self.now_ms if book.first_ms is None else book.first_ms
+            book.touch(self.now_ms)
         if stream.probes is not None:
             for book in books:
                 book.marks[stream.probes] += count
