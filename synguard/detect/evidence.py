@@ -109,14 +109,18 @@ def ttl_unlike(memory: ListenerMemory, recent: Lately) -> float:
     return sum(count for bin_, count in enumerate(recent.marks.syn_ttl) if bin_ in rare) / asked
 
 
-def is_sign(memory: ListenerMemory, window: Window, recent: Lately) -> bool:
-    """Tell whether unfinished attempts younger than a second are more than clients far away."""
+def is_sign(memory: ListenerMemory, window: Window, unfinished: int, recent: Lately) -> bool:
+    """Tell whether unfinished attempts younger than a second are more than clients far away.
+
+    ``unfinished`` are those from the window's start until now; of an overwhelming number half has matured.
+    """
     if any(item.name != "bare_syn_share" for item in _of_marks(recent)):
         return True
     if recent.bare_share >= BARE_SHARE and not _completes_bare(memory):
         return True
     highest = memory.usual.highest_attempts_per_s or 0.0
-    return window.half_open >= max(OVERWHELMING, TIMES_THE_HIGHEST * highest * window.length_s)
+    most = max(OVERWHELMING, TIMES_THE_HIGHEST * highest * window.length_s)
+    return unfinished >= most and window.half_open >= most / 2
 
 
 def _completes_bare(memory: ListenerMemory) -> bool:

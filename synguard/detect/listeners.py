@@ -115,7 +115,7 @@ class ListenerJudge:
             memory=memory,
             allowance_ns=allowance_ns,
             threshold_per_s=telling.threshold_per_s,
-            raised=telling.window if raised or shifted else None,
+            raised=telling.window if raised or self._is_current_shift(memory, shifted, old[0]) else None,
             holding=holding.window if holding else (shifted.window if shifted else None),
             current=any(self._goes_on(look) for look in fast) or shifted is not None,
             is_slow=shifted is not None,
@@ -169,6 +169,10 @@ class ListenerJudge:
             return None
         return _Look(slow.window, min(slow.threshold_per_s, reference_per_s))
 
+    def _is_current_shift(self, memory: ListenerMemory, shifted: _Look | None, sure: _Look) -> bool:
+        """Tell whether a shift is that of attempts still coming: by what is over nobody tells what it was."""
+        return shifted is not None and 2 * sure.window.half_open_per_s >= memory.shift.reference_per_s
+
     def _is_early_flood(self, memory: ListenerMemory, look: _Look, allowance_ns: int) -> bool:
         """Tell whether a window directly behind the allowance shows a flood."""
         slice_ns = self._snapshot.listener_cohort_ns
@@ -176,7 +180,7 @@ class ListenerJudge:
         with_young = measure(memory.reading.cohorts, slice_ns, look.window.start_ns, until_ns)
         if not self._is_flood(look, self._is_long(with_young)):
             return False
-        return allowance_ns >= NS_PER_S or self._has_sign(memory, look.window)
+        return allowance_ns >= NS_PER_S or self._has_sign(memory, look.window, with_young.half_open)
 
     def _is_flood(self, look: _Look, is_long: bool) -> bool:
         window = look.window
@@ -202,9 +206,9 @@ class ListenerJudge:
             and look.window.half_open_ratio >= self._thresholds.half_open_ratio / 2
         )
 
-    def _has_sign(self, memory: ListenerMemory, fast: Window) -> bool:
+    def _has_sign(self, memory: ListenerMemory, fast: Window, unfinished_till_now: int) -> bool:
         """Tell whether unfinished attempts younger than a second are more than clients far away."""
-        if is_sign(memory, fast, memory.lately(fast.start_ns)):
+        if is_sign(memory, fast, unfinished_till_now, memory.lately(fast.start_ns)):
             return True
         main = main_source(self._attribution.sources_of(memory.reading.listener))
         if main is None or (memory.reading.listener.port == 0 and is_scan(main.source)):
