@@ -57,6 +57,8 @@ _UNSEEN = {
     "outcome": "so far",
     "to_do": "to do",
 }
+#: Evidence that is a share (0..1) ends so.
+_SHARES_END = ("_share", "_ratio", "_of_half_open", "sources_once", "ttl_unlike")
 #: Columns of a fact's name, with the blanks around it.
 _FACT_COLUMNS = 12
 
@@ -223,7 +225,7 @@ def _evidence(evidence: Sequence[Mapping[str, Any]]) -> str:
 def _value(value: float | str, name: str) -> str:
     if isinstance(value, str):
         return value
-    return percent(value) if name.endswith(("_share", "_ratio", "_of_half_open")) else figure(value)
+    return percent(value) if name.endswith(_SHARES_END) else figure(value)
 
 
 def _impact(why: Mapping[str, Any]) -> str:

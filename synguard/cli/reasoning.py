@@ -15,10 +15,10 @@ from synguard.model import AlertClass, AlertKind
 #: Measurements that say how the others were taken, by what the reasoning calls them.
 WINDOW = {"window_length_ms": "length_ms", "window_age_ms": "age_ms", "allowance_ms": "allowance_ms"}
 #: Measurements of what the flood does to the server end so.
-_IMPACT_ENDS = ("_fill", "_overflows_per_s", "_drops_per_s", "_cookies_per_s", "_sent_per_s")
+_IMPACT_ENDS = ("_fill", "_overflows_per_s", "_drops_per_s", "_cookies_per_s")
 _PER = {"1/s": "second", "1/min": "minute"}
 #: Units of what is counted one by one.
-_COUNTED = ("targets", "attempts", "probes", "segments", "sources", "ports")
+_COUNTED = ("targets", "attempts", "segments")
 #: Kinds that no rate of attempts tells of.
 _UNRATED = (AlertKind.BLIND, AlertKind.OVERLOAD)
 #: Classes that the evidence of spoofed sources decides between.

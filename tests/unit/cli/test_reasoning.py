@@ -1,12 +1,17 @@
 """Why an alert was raised, in words: opening sentences, factors, names, belief and severity."""
 
+import ast
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
+from synguard import detect
+from synguard.cli import names
 from synguard.cli.names import evidence_words, measurement_words
-from synguard.cli.reasoning import reasoning
+from synguard.cli.reasoning import WINDOW, reasoning
 from synguard.cli.story import STORIES
 from synguard.endpoint import Listener
 from synguard.history.records import alert_to_json
@@ -125,16 +130,16 @@ def test_what_is_dropped_already_needs_no_advice_to_block() -> None:
             "20 half-open handshakes a second, not many, but 100 times what is usual there.",
         ),
         (
-            [Measurement("reflection_per_min", 90.0, 60.0, "1/min")],
+            [Measurement("half_open_per_min", 90.0, 60.0, "1/min")],
             "90 half-open handshakes towards the prefix a minute, 1.5 times the threshold of 60.",
         ),
         (
             [
                 Measurement("half_open_per_s", 2.0, 50.0, "1/s"),
                 Measurement("attempts", 80, 40, "attempts"),
-                Measurement("scan_targets", 24, 16, "targets"),
+                Measurement("scanned_targets", 24, 16, "targets"),
             ],
-            "24 targets asked and not completed, 1.5 times the threshold of 16.",
+            "24 targets that answered and were not completed, 1.5 times the threshold of 16.",
         ),
         (
             [
@@ -244,3 +249,35 @@ def test_evidence_reads_well() -> None:
     """Evidence has words of its own, and unknown evidence is spelled out."""
     assert evidence_words("silent_sources") == "sources that complete nothing"
     assert evidence_words("isn_pattern-score") == "ISN pattern score"
+
+
+def texts(node: ast.AST) -> Iterator[str]:
+    """Yield the text constants in a piece of code."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+            yield inner.value
+
+
+def detector_code() -> dict[str, ast.Module]:
+    """Return the detector's modules by name."""
+    paths = Path(detect.__file__).parent.glob("*.py")
+    return {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+
+
+@pytest.mark.parametrize(
+    ("record", "words"), [("Measurement", names._MEASUREMENTS), ("Evidence", names._EVIDENCE)]
+)
+def test_all_that_the_detector_tells_of_has_words(record: str, words: dict[str, str]) -> None:
+    """Each name that the detector gives to a figure has words of its own, and no words are of nothing."""
+    code = detector_code()
+    called = [
+        node
+        for name, module in code.items()
+        if name != "blindness"
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == record
+    ]
+    told = {node.args[0].value for node in called if isinstance(node.args[0], ast.Constant)}
+    assert told - words.keys() - WINDOW.keys() == set()
+    known = {text for module in code.values() for text in texts(module)}
+    assert words.keys() - known - {"fin_probes", "null_probes", "xmas_probes"} == set()
