@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from synguard.detect.incidents import wall_s
-from synguard.detect.lifecycle import TRANSITIONS, Phase, Word
+from synguard.detect.lifecycle import UPDATE_EVERY_NS, Phase, Word, moved
 from synguard.detect.senses import Finding, Key, Senses
 from synguard.detect.thresholds import NS_PER_S
 from synguard.model import (
@@ -56,8 +56,6 @@ from synguard.sight import BlindCause
 
 #: An incident closes after it has been over for so long, at most.
 SETTLED_NS = 5 * NS_PER_S
-#: An alert is told of again after this long.
-UPDATE_EVERY_NS = NS_PER_S
 
 SEVERITIES = {
     BlindCause.DETACHED: Severity.HIGH,
@@ -89,7 +87,7 @@ class BlindIncident:
 
     def hear(self, word: Word) -> None:
         """Move to the phase that ``word`` leads to; KeyError where none does, which is our own fault."""
-        self.phase = TRANSITIONS[self.phase, word]
+        self.phase = moved(self.phase, word)
 
     def take(self, finding: Finding, snapshot: Snapshot) -> None:
         """Note what a snapshot found: that it goes on, has come again, or is over since a moment.

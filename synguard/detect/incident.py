@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from synguard.detect.counts import ZERO, Counted, CountHistory, Tally, plus
 from synguard.detect.lifecycle import Phase, Word, moved
+from synguard.detect.severity import worse
 from synguard.detect.timeline import Timeline
 from synguard.endpoint import Listener, Network
 from synguard.model import (
@@ -32,8 +33,6 @@ MOST_TOP_SOURCES = 50
 MOST_TALLIES = 100
 #: Listeners that one incident may be on.
 MOST_MEMBERS = 64
-
-_SEVERITY_ORDER = list(Severity)
 
 #: Whose window raises an incident, and keeps it open.
 Basis = Listener | Network
@@ -120,7 +119,7 @@ class Incident:
 
     def raise_severity(self, severity: Severity, at_s: float) -> None:
         """Take a severity if it is worse than the one before: an incident is as bad as its worst moment."""
-        worst = max(self.severity, severity, key=_SEVERITY_ORDER.index)
+        worst = worse(self.severity, severity)
         self.timeline.note(at_s, "severity", self.severity, worst)
         self.severity = worst
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from synguard.detect.thresholds import NS_PER_S
+
 
 class Phase(Enum):
     """Where an incident is on its way."""
@@ -35,6 +37,8 @@ class Word(Enum):
     STOPPED = "stopped"
 
 
+#: An alert whose figures have moved is told of again after this long.
+UPDATE_EVERY_NS = NS_PER_S
 #: The phases of which people were told.
 TOLD = frozenset({Phase.OPEN, Phase.CLOSING})
 

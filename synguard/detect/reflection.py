@@ -35,7 +35,6 @@ class Reflection:
     #: The widest prefix that it may be merged into: what makes two findings one incident.
     key: Network
     prefixes: tuple[PrefixMemory, ...]
-    half_open_per_min: float
     sources_estimated: int
     evidence: tuple[Evidence, ...]
     measurements: tuple[Measurement, ...]
@@ -93,4 +92,4 @@ def _judge(
         Evidence("lasts_s", 60, 0.2),
     )
     told = Measurement("half_open_per_min", half_open, thresholds.reflection_per_min, "1/min")
-    return Reflection(network, key, prefixes, float(half_open), sources, evidence, (told,))
+    return Reflection(network, key, prefixes, sources, evidence, (told,))

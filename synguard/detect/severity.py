@@ -23,6 +23,8 @@ from synguard.model import Severity
 
 _LOW, _MEDIUM, _HIGH, _CRITICAL = Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL
 
+_ORDER = list(Severity)
+
 MARGINS = (1.0, 10.0, 100.0, 1000.0)
 TABLE = {
     "none": (_LOW, _LOW, _MEDIUM, _HIGH),
@@ -40,6 +42,11 @@ def severity(margin: float, impact: str) -> Severity:
     column = TABLE[impact]
     reached = sum(1 for least in MARGINS if margin >= least)
     return column[max(0, reached - 1)]
+
+
+def worse(one: Severity, other: Severity) -> Severity:
+    """Return the higher of two severities."""
+    return max(one, other, key=_ORDER.index)
 
 
 def worse_impact(one: str, other: str) -> str:

@@ -69,20 +69,13 @@ class Shift:
     """The sum of one listener's excess, and whether it has become too much."""
 
     def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything."""
         #: The sum, in half-open attempts beyond the reference, and what it must pass to be a shift.
         self.score = 0.0
         self.limit = math.inf
         #: The half-open attempts per second that the latest second was held against.
         self.reference_per_s = REFERENCE_MORE_PER_S
-        #: Whether there is a shift now, and since when: the beginning of the second that started the sum.
+        #: Whether there is a shift now.
         self.raised = False
-        self.since_wall_s: float | None = None
-        #: Whether there was one that has ended, and none since.
-        self.over = False
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_SECONDS)
 
     def observe(self, second: Second, baseline: Baseline) -> None:
@@ -118,20 +111,14 @@ class Shift:
     def _sum(self, second: Second) -> None:
         added = second.held - self.reference_per_s * second.length_s
         score = max(0.0, self.score + min(added, MOST_OF_LIMIT * self.limit))
-        if score == 0.0:
-            self.since_wall_s = None
-        elif self.since_wall_s is None:
-            self.since_wall_s = second.wall_s - second.length_s / 2
         self.score = score
-        if score > self.limit:
-            self.raised, self.over = True, False
+        self.raised = score > self.limit
 
     def _end_if_over(self) -> None:
         """End a shift once its last ten seconds together are no more than the reference."""
         if self.excess_per_s > 0.0:
             return
-        self.score, self.since_wall_s = 0.0, None
-        self.raised, self.over = False, True
+        self.score, self.raised = 0.0, False
 
 
 def _reference_per_s(

@@ -10,11 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from synguard.detect.baseline import CLUMPED, Baseline
-from synguard.detect.shift import LN_SECONDS, Shift, limit
+from synguard.detect.shift import LN_SECONDS, limit
 from tests.unit.detect.seconds import (
     DAY_S,
     HOUR_S,
-    MIDNIGHT_S,
     Watch,
     by_rate,
     clumped,
@@ -53,12 +52,11 @@ def test_20_syn_per_s_beside_200_good_connections_are_found_within_a_minute(lear
     assert found_after_s <= 50
 
 
-def test_it_is_told_since_when_and_how_much() -> None:
-    """Since the second in which the sum began; by how much the last ten seconds are too many."""
+def test_it_is_told_how_much() -> None:
+    """By how much the last ten seconds are too many, and how far the sum is beyond its limit."""
     watch = Watch().see(steady(0, 300, 0)).see(steady(300, 60, 20))
     assert watch.shift.raised
     assert watch.shift.suspicious
-    assert watch.shift.since_wall_s == MIDNIGHT_S + 300
     assert watch.shift.half_open_per_s == 20.0
     assert watch.shift.reference_per_s == pytest.approx(5.0)
     assert watch.shift.excess_per_s == pytest.approx(15.0)
@@ -146,30 +144,16 @@ def test_no_single_second_is_a_shift() -> None:
 
 def test_a_shift_is_over_ten_seconds_after_its_end_and_may_rise_again() -> None:
     """It is followed while an alert is open; gaps of five seconds do not end it."""
-
-    def state() -> tuple[bool, bool]:
-        return watch.shift.raised, watch.shift.over
-
     watch = Watch().see(steady(0, 100, 0))
     for start in range(100, 400, 15):
         watch.see(steady(start, 10, 60)).see(steady(start + 10, 5, 0))
     assert len(watch.found_s) == 1
-    assert state() == (True, False)
+    assert watch.shift.raised
     watch.see(steady(400, 10, 0))
-    assert state() == (False, True)
-    assert watch.shift.since_wall_s is None
+    assert (watch.shift.raised, watch.shift.score) == (False, 0.0)
     watch.see(steady(410, 60, 20))
     assert len(watch.found_s) == 2
-    assert state() == (True, False)
-
-
-def test_a_reset_forgets_everything() -> None:
-    """As if it were new."""
-    watch = Watch().see(steady(0, 100, 20))
-    watch.shift.reset()
-    assert vars(watch.shift).keys() == vars(Shift()).keys()
-    assert (watch.shift.raised, watch.shift.over, watch.shift.score) == (False, False, 0.0)
-    assert watch.shift.half_open_per_s == 0.0
+    assert watch.shift.raised
 
 
 def test_an_empty_second_is_no_second() -> None:
