@@ -144,7 +144,7 @@ class Attribution:
                 (unfinished(reading.cohorts), str(reading.listener), reading)
                 for reading in self._snapshot.listeners
             ]
-            weighed = [item for item in weighed if item[0] >= 8]
+            weighed = [item for item in weighed if item[0] > 0]
             weighed.sort(key=lambda item: (-item[0], item[1]))
             self._hot_listeners = [reading for _, _, reading in weighed[:MOST_LISTENERS]]
         return self._hot_listeners
@@ -190,7 +190,8 @@ class Attribution:
             from_ns, until_ns = now_ns - age_ns - NS_PER_S, now_ns - age_ns - slice_ns
             if 2 * sum(n for start, n in ours.items() if from_ns <= start <= until_ns) >= self._min_attempts:
                 return from_ns, until_ns
-        return now_ns - 2 * NS_PER_S, now_ns
+        # So far back, and to the beginning of its slice, the last second that is sure to be judged reaches.
+        return now_ns - 2 * NS_PER_S - 2 * slice_ns, now_ns
 
     def _contradicted(self, ours: dict[int, int], addresses: int, reading: ListenerReading) -> bool:
         """Tell whether a listener has too many distinct sources for so few to have made so many attempts."""

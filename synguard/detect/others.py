@@ -10,6 +10,7 @@ from synguard.detect.reflection import Reflection, find_reflections
 from synguard.detect.scans import Scan, judge_scan
 from synguard.detect.scene import Scene
 from synguard.detect.severity import severity
+from synguard.detect.source_memory import MINUTE_NS
 from synguard.detect.thresholds import NS_PER_S
 from synguard.endpoint import Listener
 from synguard.model import AlertKind, Severity, SourceReading
@@ -100,7 +101,7 @@ def _reflection(reflection: Reflection, scene: Scene) -> Occurrence | None:
     home = _answering_home(reflection, scene)
     if home is None:
         return None
-    impact = scene.impact.of(home, scene.snapshot.time_ns).impact
+    impact = scene.impact.of(home, scene.snapshot.time_ns - MINUTE_NS).impact
     if impact not in ("none", "unknown"):
         return None
     slice_ns = scene.snapshot.source_cohort_ns

@@ -20,8 +20,7 @@ from synguard.model import Cohort, HandshakeCounts, Snapshot, SourceReading
 WIDEST = {4: 16, 6: 32}
 #: A narrower prefix that makes this share (0..1) of a wider one stands for it.
 NARROWED_SHARE = 0.9
-#: Prefixes with fewer unfinished attempts are not looked at, nor more than so many at once.
-LEAST_UNFINISHED = 8
+#: Prefixes that are looked at, at most: those with most unfinished attempts.
 MOST_PREFIXES = 256
 #: A prefix of fewer sources is not a prefix's flood but a few sources'.
 LEAST_SOURCES = 3
@@ -85,7 +84,7 @@ def merged(snapshot: Snapshot, leave_out: Callable[[SourceReading], bool]) -> tu
 
 def _hot(prefixes: Sequence[SourceReading]) -> list[SourceReading]:
     weighed = [(unfinished(reading.cohorts), str(reading.source), reading) for reading in prefixes]
-    weighed = [item for item in weighed if item[0] >= LEAST_UNFINISHED]
+    weighed = [item for item in weighed if item[0] > 0]
     weighed.sort(key=lambda item: (-item[0], item[1]))
     return [reading for _, _, reading in weighed[:MOST_PREFIXES]]
 
