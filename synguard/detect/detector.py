@@ -51,6 +51,7 @@ from synguard.detect.memory import Memory
 from synguard.detect.occurrences import Occurrences
 from synguard.detect.opening import Opening
 from synguard.detect.others import Others
+from synguard.detect.scans import what_is_scanned
 from synguard.detect.scene import Scene, without_trusted
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.endpoint import Listener, Network
@@ -58,6 +59,7 @@ from synguard.model import (
     Action,
     Alert,
     AlertClosed,
+    AlertKind,
     AlertOpened,
     AlertState,
     AlertUpdated,
@@ -120,7 +122,9 @@ class Detector:
         actions = [*self._blindness.observe(snapshot)]
         if not snapshot.sight.egress_in_doubt:
             actions += self._open(scene)
-        actions += self._occurrences.observe(self._others.find(scene), snapshot)
+        happened = self._occurrences.observe(self._others.find(scene), snapshot)
+        self._end_scans(happened)
+        actions += happened
         actions += [*self._updates(refined), *self._closings()]
         self._suspects = self._find_suspects(scene)
         return tuple(sorted(actions, key=lambda action: _ORDER.index(type(action))))
@@ -205,6 +209,13 @@ class Detector:
         for reading in scene.snapshot.listeners:
             memory = self._memory.listeners[reading.listener]
             memory.take_second(scene.snapshot, calm=id(memory) in calm)
+
+    def _end_scans(self, actions: tuple[Action, ...]) -> None:
+        """Let what a scan that is over has done make no second one."""
+        for alert in (action.alert for action in actions if isinstance(action, AlertClosed)):
+            source = self._memory.sources.get(alert.source) if alert.source is not None else None
+            if alert.kind is AlertKind.SCAN and source is not None:
+                source.end_scan(what_is_scanned(alert.alert_class))
 
     def _find_suspects(self, scene: Scene) -> frozenset[Listener]:
         judged = sorted(

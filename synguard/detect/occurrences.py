@@ -72,6 +72,10 @@ class Occurrence:
     impact: str = "unknown"
     sources_estimated: int | None = None
 
+    def goes_on_since(self, before: Occurrence) -> bool:
+        """Tell whether it has gone on since it was found before."""
+        return self.progress is None or before.progress is None or self.progress > before.progress
+
 
 @dataclass(slots=True, eq=False)
 class _Affair:
@@ -97,7 +101,7 @@ class _Affair:
     def take(self, occurrence: Occurrence, snapshot: Snapshot) -> None:
         """Note what a snapshot shows of it."""
         before, self.last = self.last, occurrence
-        if occurrence.progress is None or occurrence.progress != before.progress or before is occurrence:
+        if before is occurrence or occurrence.goes_on_since(before):
             self.seen_ns, self.seen_s = snapshot.time_ns, snapshot.wall_s
             self.phase = moved(self.phase, Word.SEEN)
         peak = 0.0

@@ -62,15 +62,14 @@ def _may_scan(reading: SourceReading) -> bool:
 
 def _scan(scan: Scan, slice_ns: int) -> Occurrence:
     reading = scan.memory.reading
-    what = "ports" if scan.is_of_ports else str(scan.alert_class)
     return Occurrence(
-        key=(AlertKind.SCAN, reading.source, what),
+        key=(AlertKind.SCAN, reading.source, scan.what),
         kind=AlertKind.SCAN,
         alert_class=scan.alert_class,
         severity=Severity.LOW,
         listener=None,
         source=reading.source,
-        parts=(Part(reading.source, reading, scan.memory.base_counts, slice_ns),),
+        parts=(Part(reading.source, reading, scan.memory.untold_counts(scan.what), slice_ns),),
         evidence=scan.evidence,
         measurements=scan.measurements,
         progress=scan.seen,

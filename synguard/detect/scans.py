@@ -45,24 +45,33 @@ class Scan:
     seen: int
 
     @property
-    def is_of_ports(self) -> bool:
-        """Tell whether it asks with SYNs: half-open and closed ports are one scan."""
-        return self.alert_class in (AlertClass.HALF_OPEN, AlertClass.CLOSED_PORTS)
+    def what(self) -> str:
+        """Return what makes two scans of a source one."""
+        return what_is_scanned(self.alert_class)
+
+
+def what_is_scanned(alert_class: AlertClass | None) -> str:
+    """Return the kind of a scan: half-open and closed ports are one."""
+    return "ports" if alert_class in (AlertClass.HALF_OPEN, AlertClass.CLOSED_PORTS) else str(alert_class)
 
 
 def judge_scan(memory: SourceMemory, thresholds: Thresholds, now_ns: int, *, one_way: bool) -> Iterator[Scan]:
     """Yield the scans that a source does: of each kind of probe, and of ports."""
-    asked = memory.asked
-    targets = memory.reading.targets_estimated
-    for alert_class, count in (
-        (AlertClass.FIN, asked.fin_probes),
-        (AlertClass.NULL, asked.null_probes),
-        (AlertClass.XMAS, asked.xmas_probes),
+    reading = memory.reading
+    targets = reading.targets_estimated
+    for alert_class, total in (
+        (AlertClass.FIN, reading.fin_probes),
+        (AlertClass.NULL, reading.null_probes),
+        (AlertClass.XMAS, reading.xmas_probes),
     ):
+        if total < thresholds.scan_probes:
+            continue
+        count = memory.asked_untold(what_is_scanned(alert_class)).probes(alert_class)
         if count >= thresholds.scan_probes:
             told = Measurement(f"{alert_class}_probes", count, thresholds.scan_probes, "segments")
             evidence = (Evidence("targets", targets, 0.0), Evidence(f"{alert_class}_probes", count, 1.0))
             yield Scan(memory, alert_class, evidence, (told,), count)
+    asked = memory.asked_untold(what_is_scanned(AlertClass.HALF_OPEN))
     scan = _of_ports(memory, asked, thresholds, now_ns, one_way=one_way)
     if scan is not None:
         yield scan

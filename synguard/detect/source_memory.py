@@ -8,7 +8,7 @@ from synguard.detect.counts import Counted, CountHistory, rise
 from synguard.detect.listener_memory import counted_from_zero
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S
 from synguard.detect.windows import RING_NS
-from synguard.model import HandshakeCounts, Snapshot, SourceReading
+from synguard.model import AlertClass, HandshakeCounts, Snapshot, SourceReading
 
 #: A source's unanswered attempts are looked at over this long.
 WAITING_SPAN_NS = 3 * NS_PER_S
@@ -45,6 +45,14 @@ class Asked:
     null_probes: int
     xmas_probes: int
 
+    def probes(self, alert_class: AlertClass) -> int:
+        """Return how many segments of a scan's kind, ``fin``, ``null`` or ``xmas``, it sent."""
+        return {
+            AlertClass.FIN: self.fin_probes,
+            AlertClass.NULL: self.null_probes,
+            AlertClass.XMAS: self.xmas_probes,
+        }[alert_class]
+
     @property
     def unheard(self) -> int:
         """Return how many attempts nobody answered or refused, and we did not drop."""
@@ -61,6 +69,8 @@ class SourceMemory:
         self.met_ns = 0
         self._bases = (reading, reading)
         self._stretch_ns = 0
+        #: What it had done when its last scan of a kind was over, of which people were told.
+        self._told: dict[str, SourceReading] = {}
         #: When it last completed a handshake, as far as that is known.
         self._completed_ns = -LIVE_NS
 
@@ -78,24 +88,39 @@ class SourceMemory:
         elif snapshot.time_ns - self._stretch_ns >= STRETCH_NS:
             older = self.reading if snapshot.time_ns - self.met_ns >= STRETCH_NS else self._bases[1]
             self._bases, self._stretch_ns = (older, self.reading), snapshot.time_ns
+        if reading.counts.attempts < self.reading.counts.attempts:
+            self._told.clear()
         self.reading, self.met_ns = reading, snapshot.time_ns
         self.history.add(Counted(snapshot.time_ns, reading.counts), counted_from_zero=from_zero)
 
     @property
     def asked(self) -> Asked:
         """Return what it did in the last two to four minutes."""
-        base, reading = self._bases[0], self.reading
+        return self._asked_since(self._bases[0])
+
+    def asked_untold(self, scan: str) -> Asked:
+        """Return the same, less what belongs to a scan of that kind that is over."""
+        return self._asked_since(self._untold_base(scan))
+
+    def untold_counts(self, scan: str) -> HandshakeCounts:
+        """Return its counts from which on :meth:`asked_untold` counts."""
+        return self._untold_base(scan).counts
+
+    def end_scan(self, scan: str) -> None:
+        """Note that people were told of all that it did so far as a scan of that kind."""
+        self._told[scan] = self.reading
+
+    def _untold_base(self, scan: str) -> SourceReading:
+        return max(self._bases[0], self._told.get(scan, self._bases[0]), key=_segments)
+
+    def _asked_since(self, base: SourceReading) -> Asked:
+        reading = self.reading
         return Asked(
             rise(base.counts, reading.counts),
             _probes(base.fin_probes, reading.fin_probes),
             _probes(base.null_probes, reading.null_probes),
             _probes(base.xmas_probes, reading.xmas_probes),
         )
-
-    @property
-    def base_counts(self) -> HandshakeCounts:
-        """Return its counts from which on :attr:`asked` counts."""
-        return self._bases[0].counts
 
     @property
     def is_live(self) -> bool:
@@ -176,6 +201,10 @@ def _first_base(reading: SourceReading, *, from_zero: bool) -> SourceReading:
 def _last_completed_ns(reading: SourceReading) -> int:
     """Return when the newest attempt began that its ring shows completed; long ago where there is none."""
     return max((cohort.start_ns for cohort in reading.cohorts if cohort.completed), default=-LIVE_NS)
+
+
+def _segments(reading: SourceReading) -> int:
+    return reading.counts.attempts + reading.fin_probes + reading.null_probes + reading.xmas_probes
 
 
 def _probes(before: int, after: int) -> int:
