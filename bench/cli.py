@@ -54,7 +54,7 @@ def _row(name: str) -> tuple[str, ...]:
 
 @cli.command()
 @click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
-@click.option("--quick", is_flag=True, help="The small form: all scenarios in under a minute.")
+@click.option("--quick", is_flag=True, help="The small form: all scenarios in about 75 s.")
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Where results go.")
 @click.option("--repetitions", type=click.IntRange(1, 100), help="Instead of the scenario's own number.")
 @click.option("--case", "case", metavar="PATTERN", help="Only cases whose name matches, such as 'spoofed*'.")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
 from synguard.cli import cli
 from synguard.config import settings_reference
+from synguard.detect.severity import MARGINS, TABLE
+from synguard.model import AlertClass, AlertKind
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -23,3 +26,27 @@ def test_every_command_is_listed() -> None:
     commands = cli.list_commands(click.Context(cli))
     assert len(commands) >= 9
     assert [name for name in commands if f"`synguard {name} " not in text] == []
+
+
+def test_the_severities_are_those_of_the_detector() -> None:
+    """The table of severities has the detector's margins, impacts and verdicts, and no others."""
+    lines = README.read_text(encoding="utf-8").splitlines()
+    begin = next(place for place, line in enumerate(lines) if line.startswith("| times the threshold"))
+    impacts = [re.findall(r"`([a-z-]+)`", cell) for cell in lines[begin].split("|")[2:-1]]
+    told = {}
+    for line in lines[begin + 2 : begin + 2 + len(MARGINS)]:
+        margin, *severities = (cell.strip() for cell in line.split("|")[1:-1])
+        for names, severity in zip(impacts, severities, strict=True):
+            told |= {(float(margin.replace(",", "")), impact): severity for impact in names}
+    assert told == {
+        (margin, impact): str(severity)
+        for impact, column in TABLE.items()
+        for margin, severity in zip(MARGINS, column, strict=True)
+    }
+
+
+def test_every_kind_and_class_is_told_of() -> None:
+    """Whatever an alert may be called has its row in the table of kinds."""
+    text = README.read_text(encoding="utf-8")
+    table = text.partition("| kind, class | when |")[2].partition("\n\n")[0]
+    assert {word for word in (*AlertKind, *AlertClass) if f"`{word}`" not in table} == set()
