@@ -105,7 +105,8 @@ def _sections(alert: Mapping[str, Any], why: Mapping[str, Any], *, local: bool) 
         return
     if why["evidence"]:
         yield f"{prose(_evidence_heading(why['belief']))}\n{_evidence(why['evidence'])}"
-    yield "\n".join(filter(None, [f"Impact\n{prose(why['impact'], indent=2)}", _impact(why)]))
+    if why["impact"]:
+        yield "\n".join(filter(None, [f"Impact\n{prose(why['impact'], indent=2)}", _impact(why)]))
     yield f"Action\n{_action(alert, local=local)}"
     yield f"Since it opened\n{prose(_counts(alert), indent=2)}"
     yield from _timeline(alert)

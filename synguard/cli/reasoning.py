@@ -21,6 +21,8 @@ _PER = {"1/s": "second", "1/min": "minute"}
 _COUNTED = ("targets", "attempts", "segments")
 #: Kinds that no rate of attempts tells of.
 _UNRATED = (AlertKind.BLIND, AlertKind.OVERLOAD)
+#: Kinds that do the server no harm, whatever their margin; for a scan the queues are not even asked.
+_HARMLESS = (AlertKind.SCAN, AlertKind.REFLECTION)
 #: Classes that the evidence of spoofed sources decides between.
 _BELIEVED_OR_NOT = (AlertClass.SPOOFED, AlertClass.DISTRIBUTED)
 
@@ -29,7 +31,8 @@ def reasoning(alert: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was seen, what it means, and why it is called so: times in ms, names also in words.
 
     ``alert`` is one in JSON's shape. Each measurement gains how many times its threshold and its baseline
-    it is, null where there is none, or none above 0; ``belief`` is null where no belief was needed.
+    it is, null where there is none, or none above 0; ``belief`` is null where no belief was needed, and
+    ``impact`` where nothing was asked about one.
     """
     by_name = {one["name"]: one for one in alert["measurements"]}
     others = [_with_factors(one) for name, one in by_name.items() if name not in WINDOW]
@@ -38,7 +41,7 @@ def reasoning(alert: Mapping[str, Any]) -> dict[str, Any]:
         "meaning": means(alert),
         "window": {short: by_name[name]["observed"] for name, short in WINDOW.items() if name in by_name},
         "measurements": [one for one in others if not _is_of_impact(one)],
-        "impact": None if is_blind(alert) else impact_words(alert["impact"]),
+        "impact": None if _has_no_impact(alert) else impact_words(alert["impact"]),
         "impact_measurements": [one for one in others if _is_of_impact(one)],
         "evidence": [{**one, "words": evidence_words(one["name"])} for one in alert["evidence"]],
         "belief": _belief(alert),
@@ -89,6 +92,10 @@ def _is_of_impact(one: Mapping[str, Any]) -> bool:
     return bool(one["name"].endswith(_IMPACT_ENDS))
 
 
+def _has_no_impact(alert: Mapping[str, Any]) -> bool:
+    return is_blind(alert) or alert["kind"] == AlertKind.SCAN
+
+
 def _belief(alert: Mapping[str, Any]) -> dict[str, float] | None:
     """Return the belief that the sources are spoofed, and the least that is needed to say so."""
     if alert["class"] not in _BELIEVED_OR_NOT:
@@ -103,6 +110,8 @@ def _severity(alert: Mapping[str, Any], measurements: Iterable[Mapping[str, Any]
         return f"{alert['severity']}: {reasons[-1]}"
     if is_blind(alert):
         return str(alert["severity"])
+    if alert["kind"] in _HARMLESS:
+        return f"{alert['severity']}: it does this server no harm"
     rate = _rate(measurements)
     above = rate["times_threshold"] if rate else None
     margin = "" if above is None else f"{times(above)} times the threshold when it was raised, "

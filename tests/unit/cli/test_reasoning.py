@@ -229,6 +229,26 @@ def test_severity_says_why() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "alert_class", "impact", "severity"),
+    [
+        ("scan", "fin", None, "low: it does this server no harm"),
+        ("scan", "closed-ports", None, "low: it does this server no harm"),
+        ("reflection", None, "none: the queues have room", "low: it does this server no harm"),
+        ("overload", None, "none: the queues have room", "low: 1,016 times the threshold when it was raised"),
+    ],
+)
+def test_a_scan_has_no_impact_to_speak_of(
+    kind: str, alert_class: str | None, impact: str | None, severity: str
+) -> None:
+    """What was not asked is not called unknown, and what does no harm is not weighed by its margin."""
+    alert = replace(shaped(kind, alert_class), impact="none", severity=Severity.LOW)
+    told = reasoning(alert_to_json(alert))
+    assert (told["impact"] or "").startswith(impact or "")
+    assert (told["impact"] is None) == (impact is None)
+    assert told["severity"].startswith(severity)
+
+
+@pytest.mark.parametrize(
     ("name", "words"),
     [
         ("half_open_per_s", "half-open handshakes"),
