@@ -17,8 +17,9 @@ from synguard.model import AlertKind, Severity, SourceReading
 
 #: A source with fewer targets and no probes is not looked at as one that scans.
 LEAST_TARGETS = 8
-#: An overload lasts for so long before anybody is told: a burst of clients fills a short queue for a moment.
-OVERLOAD_LASTS_NS = 2 * NS_PER_S
+#: An overload lasts for so long before anybody is told: a burst of clients fills a short queue for a moment,
+#: and what was full is known to be so for a second more.
+OVERLOAD_LASTS_NS = 3 * NS_PER_S
 #: Reflections are looked for this far apart: they are judged over a minute.
 REFLECTIONS_EVERY_NS = NS_PER_S
 

@@ -92,6 +92,8 @@ def judge_overload(memory: ListenerMemory, impact: Impact, snapshot: Snapshot) -
     finding = impact.of(memory.reading.listener, since_ns)
     if not finding.accept_queue_full or finding.overflows < LEAST_OVERFLOWS:
         return None
+    if not impact.of(memory.reading.listener, snapshot.time_ns - NS_PER_S).accept_queue_full:
+        return None  # it was full, and has room again
     counts = memory.lately(since_ns).counts
     unfinished = max(0, counts.attempts - counts.completed)
     clients = counts.completed + counts.syn_retransmits
