@@ -12,7 +12,8 @@ from structlog.typing import FilteringBoundLogger
 
 from synguard.daemon.announcement import changed, described, picture
 from synguard.daemon.silences import Silences
-from synguard.daemon.timeline import MOST_CHANGES, merged, response_text
+from synguard.daemon.timeline import merged, response_text
+from synguard.detect.timeline import MOST_CHANGES
 from synguard.history.records import time_to_json
 from synguard.model import Action, Alert, AlertClosed, AlertKind, Change, RespondMode
 from synguard.respond.policy import Decision

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from synguard.detect.timeline import MOST_CHANGES
 from synguard.model import Change, Response
-
-MOST_CHANGES = 100
 
 
 def merged(*told: Iterable[Change]) -> tuple[Change, ...]:

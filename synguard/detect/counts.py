@@ -41,6 +41,11 @@ def plus(one: HandshakeCounts, other: HandshakeCounts) -> HandshakeCounts:
     )
 
 
+def unheard(counts: HandshakeCounts) -> int:
+    """Return how many attempts nobody answered or refused, and we did not drop."""
+    return max(0, counts.attempts - counts.answered - counts.refused - counts.dropped_by_us)
+
+
 class Tally:
     """The sum of what cumulative counts rose by since a moment, over any new beginnings of theirs."""
 

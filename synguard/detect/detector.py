@@ -45,7 +45,7 @@ from synguard.detect.blindness import Blindness
 from synguard.detect.impact import Impact
 from synguard.detect.incident import Basis, Incident, distinct
 from synguard.detect.incidents import follow, refine, spare_live_source
-from synguard.detect.lifecycle import Phase, Word
+from synguard.detect.lifecycle import UPDATE_EVERY_NS, Phase, Word
 from synguard.detect.listener_memory import ListenerView
 from synguard.detect.memory import Memory
 from synguard.detect.occurrences import Occurrences
@@ -67,8 +67,6 @@ from synguard.model import (
     Snapshot,
 )
 
-#: An alert is told of again after this long, and at once when its class changes.
-UPDATE_EVERY_NS = NS_PER_S
 #: Listeners whose queues are asked for, at most.
 MOST_SUSPECTS = 64
 

@@ -37,7 +37,7 @@ class Word(Enum):
     STOPPED = "stopped"
 
 
-#: An alert whose figures have moved is told of again after this long.
+#: An alert whose figures have moved is told of again after this long, a flood at once when its class changes.
 UPDATE_EVERY_NS = NS_PER_S
 #: The phases of which people were told.
 TOLD = frozenset({Phase.OPEN, Phase.CLOSING})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from synguard.detect.allowance import HandshakeTimes
 from synguard.detect.baseline import Baseline, Second
-from synguard.detect.counts import Counted, CountHistory, Marks, rise
+from synguard.detect.counts import Counted, CountHistory, Marks, rise, unheard
 from synguard.detect.shift import Shift
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.detect.windows import RING_NS, matured, measure
@@ -61,8 +61,7 @@ class Lately:
     @property
     def unheard(self) -> int:
         """Return how many attempts were neither answered nor refused, nor dropped by us."""
-        counts = self.counts
-        return max(0, counts.attempts - counts.answered - counts.refused - counts.dropped_by_us)
+        return unheard(self.counts)
 
     @property
     def held(self) -> int:

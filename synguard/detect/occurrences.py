@@ -10,8 +10,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from synguard.detect.counts import ZERO, Tally, plus
-from synguard.detect.lifecycle import TOLD, Phase, Word, moved
-from synguard.detect.severity import worse_impact
+from synguard.detect.lifecycle import TOLD, UPDATE_EVERY_NS, Phase, Word, moved
+from synguard.detect.severity import worse, worse_impact
 from synguard.detect.thresholds import NS_PER_S
 from synguard.detect.timeline import Timeline
 from synguard.detect.windows import RING_NS, peak_per_s
@@ -35,10 +35,6 @@ from synguard.model import (
     SourceReading,
     TopSource,
 )
-
-#: An alert is told of again after this long.
-UPDATE_EVERY_NS = NS_PER_S
-_SEVERITY_ORDER = list(Severity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +108,7 @@ class _Affair:
         self.one_way |= snapshot.one_way
         if occurrence.alert_class is not before.alert_class:
             self.timeline.note(snapshot.wall_s, "class", before.alert_class, occurrence.alert_class)
-        worst = max(self.severity, occurrence.severity, key=_SEVERITY_ORDER.index)
+        worst = worse(self.severity, occurrence.severity)
         if worst is not self.severity and self.phase is not Phase.SUSPECTED:
             self.timeline.note(snapshot.wall_s, "severity", self.severity, worst)
         self.severity = worst
@@ -224,11 +220,6 @@ class Occurrences:
                 del self._affairs[key]
                 affair.timeline.note(snapshot.wall_s, "state", AlertState.OPEN, AlertState.CLOSED, "it ended")
                 yield AlertClosed(affair.alert(ClosedBecause.ENDED, affair.seen_s))
-
-    def has(self, key: Hashable) -> bool:
-        """Tell whether one of this key is open."""
-        affair = self._affairs.get(key)
-        return affair is not None and affair.phase is not Phase.SUSPECTED
 
     def count(self) -> int:
         """Return how many are open."""

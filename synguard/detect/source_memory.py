@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from synguard.detect.counts import Counted, CountHistory, rise
+from synguard.detect.counts import Counted, CountHistory, rise, unheard
 from synguard.detect.listener_memory import counted_from_zero
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S
 from synguard.detect.windows import RING_NS
@@ -56,8 +56,7 @@ class Asked:
     @property
     def unheard(self) -> int:
         """Return how many attempts nobody answered or refused, and we did not drop."""
-        counts = self.counts
-        return max(0, counts.attempts - counts.answered - counts.refused - counts.dropped_by_us)
+        return unheard(self.counts)
 
 
 class SourceMemory:
@@ -147,8 +146,8 @@ class SourceMemory:
         Before that second is over nothing tells them from a flood, so nobody is blamed yet.
         """
         lately = rise(self.history.before(now_ns - WAITING_SPAN_NS).counts, self.reading.counts)
-        unheard = lately.attempts - lately.answered - lately.refused - lately.dropped_by_us
-        if unheard <= 0 or 2 * unheard < lately.attempts - lately.completed:
+        waiting = unheard(lately)
+        if waiting == 0 or 2 * waiting < lately.attempts - lately.completed:
             return False
         counts = self.reading.counts
         if counts.completed >= KNOWN_CLIENT * counts.attempts:

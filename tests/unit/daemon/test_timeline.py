@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from synguard.daemon.timeline import MOST_CHANGES, merged
+from synguard.daemon.timeline import merged
+from synguard.detect.timeline import MOST_CHANGES
 from synguard.model import Change
 
 
