@@ -33,7 +33,7 @@ def test_the_severities_are_those_of_the_detector() -> None:
     lines = README.read_text(encoding="utf-8").splitlines()
     begin = next(place for place, line in enumerate(lines) if line.startswith("| times the threshold"))
     impacts = [re.findall(r"`([a-z-]+)`", cell) for cell in lines[begin].split("|")[2:-1]]
-    told = {}
+    told: dict[tuple[float, str], str] = {}
     for line in lines[begin + 2 : begin + 2 + len(MARGINS)]:
         margin, *severities = (cell.strip() for cell in line.split("|")[1:-1])
         for names, severity in zip(impacts, severities, strict=True):

@@ -10,7 +10,7 @@ from synguard.replay.capture import Capture
 from synguard.replay.formats import Packet
 
 SYN, ACK, RST, FIN = 2, 16, 4, 1
-US_PER_S, NS_PER_S = 10**6, 10**9
+NS_PER_S = 10**9
 #: When captures begin, in seconds since the Unix epoch.
 BEGIN_S = 1_700_000_000
 
