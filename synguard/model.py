@@ -64,7 +64,8 @@ class ListenerReading:
     completed_ttl_histogram: tuple[int, ...] = ()
     #: Cumulative attempts whose source no router may carry (RFC 6890: 0/8, 127/8, 224/3 and the like).
     bogon_attempts: int = 0
-    #: Cumulative attempts that repeat the sequence number or the source port of the one before them.
+    #: Cumulative attempts that repeat the sequence number or the source port of the one before them, or have
+    #: their destination for a sequence number.
     patterned_attempts: int = 0
 
 

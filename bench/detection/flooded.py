@@ -34,7 +34,7 @@ def flooded(
 ) -> Callable[[Stage], None]:
     """Return a play: serve, let good clients be learned and go on, flood; ``learn_s`` 0: a cold start.
 
-    With ``quiet_per_s`` the clients that were learned from leave before the flood, and so many a second go on.
+    With ``quiet_per_s`` the clients that were learned from leave before the flood; so many a second go on.
     """
 
     def play(stage: Stage) -> None:
