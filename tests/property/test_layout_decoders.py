@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import astuple, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -125,8 +126,8 @@ def test_each_kind_of_probe_of_a_source_is_read_from_its_place(kind: int, value:
     raw = bytearray(layout.SOURCE_BYTES)
     struct.pack_into("=Q", raw, layout.SOURCE_PROBES + 8 * kind, value)
     nothing = layout.decode_source(bytes(layout.SOURCE_BYTES), SOURCE, 0)
-    reading = layout.decode_source(bytes(raw), SOURCE, 0)
-    assert reading == replace(nothing, **{layout.PROBE_COUNTERS[kind]: value})
+    counted: dict[str, Any] = {layout.PROBE_COUNTERS[kind]: value}
+    assert layout.decode_source(bytes(raw), SOURCE, 0) == replace(nothing, **counted)
 
 
 @given(listeners())
