@@ -91,6 +91,8 @@ class Impact:
         if not self._readings:
             return ImpactFinding("unknown")
         window = self._window(since_ns)
+        if not window:  # the stack could not be read since
+            return ImpactFinding("unknown")
         conntrack = tuple(_conntrack(window[-1]))
         looks = _looks(window, listener)
         if not looks:

@@ -64,6 +64,11 @@ def test_without_a_reading_nothing_is_known() -> None:
     assert Impact().of(WEB, 0) == ImpactFinding("unknown")
 
 
+def test_what_was_read_before_an_attack_says_nothing_of_it() -> None:
+    """Where the stack cannot be read any more, the impact is unknown, and nothing fails."""
+    assert finding(reading(BEGAN_S - 2, FULL)) == ImpactFinding("unknown")
+
+
 def test_a_listener_without_socket_here_is_unknown() -> None:
     """A gateway's listener has no queue, whatever the counters do; those are others'."""
     found = finding(reading(100, None), reading(101, None, ListenDrops=900, ListenOverflows=900))
