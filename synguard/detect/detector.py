@@ -69,6 +69,8 @@ from synguard.model import (
 
 #: Listeners whose queues are asked for, at most.
 MOST_SUSPECTS = 64
+#: The share (0..1) of all open alerts that may be scans; and overloads, and reflections. The rest is floods'.
+OTHERS_SHARE = 0.25
 
 _ORDER = (AlertOpened, AlertUpdated, AlertClosed)
 
@@ -91,7 +93,8 @@ class Detector:
         self._incidents: dict[Basis, Incident] = {}
         self._opening = Opening()
         self._others = Others()
-        self._occurrences = Occurrences(thresholds.close_after_s, self._take_id_if_room)
+        most_of_a_kind = max(1, round(OTHERS_SHARE * thresholds.max_open_alerts))
+        self._occurrences = Occurrences(thresholds.close_after_s, most_of_a_kind, self._take_id_if_room)
         self._blindness = Blindness(thresholds.close_after_s, self._take_id)
         self._now_ns = 0
         self._slice_ns = 1
@@ -166,7 +169,10 @@ class Detector:
     @property
     def losses(self) -> Mapping[str, int]:
         """Return what the detector's own bounds kept it from doing, as counts by name."""
-        return {"alerts_not_opened": self._not_opened, "baselines_unreadable": self._memory.unreadable}
+        return {
+            "alerts_not_opened": self._not_opened + self._occurrences.not_opened,
+            "baselines_unreadable": self._memory.unreadable,
+        }
 
     def _take_id(self) -> int:
         self._next_id += 1

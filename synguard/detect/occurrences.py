@@ -2,10 +2,14 @@
 
 What a snapshot shows of one is an :class:`Occurrence`. Those with the same key are one incident, with the
 phases that floods have; it closes once nothing of it was seen for ``close_after_s``.
+
+Scans and reflections come in whatever name somebody writes into his packets, so no kind of them may take more
+than a part of the room that alerts have: what is left is that of floods.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -167,20 +171,33 @@ def _ratio(unfinished: int, attempts: int, *, one_way: bool) -> float | None:
 class Occurrences:
     """Turns what snapshots show into openings, updates and closings of alerts."""
 
-    def __init__(self, close_after_s: float, take_id: Callable[[], int | None]) -> None:
+    def __init__(self, close_after_s: float, most_of_a_kind: int, take_id: Callable[[], int | None]) -> None:
         self._close_after_ns = round(close_after_s * NS_PER_S)
+        self._most_of_a_kind = most_of_a_kind
         self._take_id = take_id
         self._affairs: dict[Hashable, _Affair] = {}
+        #: Those of the last snapshot for which there was no room.
+        self._turned_away: set[Hashable] = set()
+        #: Occurrences for which there was no room.
+        self.not_opened = 0
 
     def observe(self, found: Iterable[Occurrence], snapshot: Snapshot) -> tuple[Action, ...]:
         """Return what a snapshot's occurrences change, in this order: openings, updates, closings."""
-        seen = set()
+        seen: set[Hashable] = set()
+        turned_away: set[Hashable] = set()
+        of_kind = Counter(affair.last.kind for affair in self._affairs.values())
         for occurrence in found:
-            seen.add(occurrence.key)
             affair = self._affairs.get(occurrence.key)
+            if affair is None and of_kind[occurrence.kind] >= self._most_of_a_kind:
+                turned_away.add(occurrence.key)
+                continue
             if affair is None:
                 affair = self._affairs[occurrence.key] = _begin(occurrence, snapshot)
+                of_kind[occurrence.kind] += 1
+            seen.add(occurrence.key)
             affair.take(occurrence, snapshot)
+        self.not_opened += len(turned_away - self._turned_away)
+        self._turned_away = turned_away
         opened = tuple(self._openings(seen, snapshot))
         return (*opened, *self._updates(snapshot), *self._closings(snapshot))
 

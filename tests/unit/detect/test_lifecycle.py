@@ -11,7 +11,7 @@ import pytest
 from synguard.detect import Detector, Thresholds
 from synguard.detect.lifecycle import TRANSITIONS, Phase, Word
 from synguard.endpoint import Listener
-from synguard.model import AlertClass, AlertOpened, AlertState, ClosedBecause
+from synguard.model import AlertClass, AlertKind, AlertOpened, AlertState, ClosedBecause
 from tests.unit.detect.simulation import (
     BOOT_WALL_S,
     FLOODER,
@@ -222,6 +222,14 @@ def test_open_alerts_are_bounded_and_the_rest_is_counted() -> None:
     played = world(*floods, thresholds=Thresholds(max_open_alerts=3)).run(4000)
     assert len(played.opened()) == 3
     assert played.detector.losses["alerts_not_opened"] > 0
+
+
+def test_probes_in_many_names_take_no_room_from_floods() -> None:
+    """However many sources scan, a quarter of the alerts may be theirs; each turned away is counted once."""
+    scans = [Stream(WEB, 200, watched=ip_network(f"192.0.2.{n}"), probes="fin") for n in range(12)]
+    played = world(*scans, single(1000, 2000), thresholds=Thresholds(max_open_alerts=8)).run(4000)
+    assert [alert.kind for _, alert in played.opened()] == [*2 * [AlertKind.SCAN], AlertKind.SYN_FLOOD]
+    assert played.detector.losses["alerts_not_opened"] == 10
 
 
 def test_top_sources_are_at_most_fifty() -> None:
