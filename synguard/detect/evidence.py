@@ -48,8 +48,9 @@ UNLIKE_SHARE = 0.5
 RARE_TTL = 0.02
 #: So many handshakes must have completed before their TTLs are held against others.
 ENOUGH_TTLS = 50
-#: So many attempts that nobody completes, ten times as many as ever came in that time, are no crowd.
+#: So many attempts that nobody completes, at such a rate and ten times as fast as ever, are no crowd.
 OVERWHELMING = 6000
+OVERWHELMING_PER_S = 20_000.0
 TIMES_THE_HIGHEST = 10.0
 
 
@@ -109,18 +110,19 @@ def ttl_unlike(memory: ListenerMemory, recent: Lately) -> float:
     return sum(count for bin_, count in enumerate(recent.marks.syn_ttl) if bin_ in rare) / asked
 
 
-def is_sign(memory: ListenerMemory, window: Window, unfinished: int, recent: Lately) -> bool:
+def is_sign(memory: ListenerMemory, window: Window, with_young: Window, recent: Lately) -> bool:
     """Tell whether unfinished attempts younger than a second are more than clients far away.
 
-    ``unfinished`` are those from the window's start until now; of an overwhelming number half has matured.
+    ``with_young`` goes on from the window to the present; of an overwhelming number a quarter has matured.
     """
     if any(item.name != "bare_syn_share" for item in _of_marks(recent)):
         return True
     if recent.bare_share >= BARE_SHARE and not _completes_bare(memory):
         return True
-    highest = memory.usual.highest_attempts_per_s or 0.0
-    most = max(OVERWHELMING, TIMES_THE_HIGHEST * highest * window.length_s)
-    return unfinished >= most and window.half_open >= most / 2
+    highest_per_s = memory.usual.highest_attempts_per_s or 0.0
+    most_per_s = max(OVERWHELMING_PER_S, TIMES_THE_HIGHEST * highest_per_s)
+    most = max(OVERWHELMING, most_per_s * with_young.length_s)
+    return with_young.half_open >= most and window.half_open >= most / 4
 
 
 def _completes_bare(memory: ListenerMemory) -> bool:

@@ -180,7 +180,7 @@ class ListenerJudge:
         with_young = measure(memory.reading.cohorts, slice_ns, look.window.start_ns, until_ns)
         if not self._is_flood(look, self._is_long(with_young)):
             return False
-        return allowance_ns >= NS_PER_S or self._has_sign(memory, look.window, with_young.half_open)
+        return allowance_ns >= NS_PER_S or self._has_sign(memory, look.window, with_young)
 
     def _is_flood(self, look: _Look, is_long: bool) -> bool:
         window = look.window
@@ -206,9 +206,9 @@ class ListenerJudge:
             and look.window.half_open_ratio >= self._thresholds.half_open_ratio / 2
         )
 
-    def _has_sign(self, memory: ListenerMemory, fast: Window, unfinished_till_now: int) -> bool:
+    def _has_sign(self, memory: ListenerMemory, fast: Window, with_young: Window) -> bool:
         """Tell whether unfinished attempts younger than a second are more than clients far away."""
-        if is_sign(memory, fast, unfinished_till_now, memory.lately(fast.start_ns)):
+        if is_sign(memory, fast, with_young, memory.lately(fast.start_ns)):
             return True
         main = main_source(self._attribution.sources_of(memory.reading.listener))
         if main is None or (memory.reading.listener.port == 0 and is_scan(main.source)):
