@@ -97,6 +97,8 @@ class Incident:
     _tallies: dict[Network, Tally] = field(default_factory=dict)
 
     def hear(self, word: Word) -> None:
+    #: Sources that somebody lives at, as was seen while it lasted.
+    _spared: dict[Network, None] = field(default_factory=dict)
         """Move to the phase that ``word`` leads to; KeyError where none does, which is our own fault."""
         self.phase = moved(self.phase, word)
 
@@ -164,8 +166,8 @@ class Incident:
             least = min(self._tallies, key=lambda key: (self._tallies[key].total.attempts, str(key)))
             del self._tallies[least]
 
-    def spare_source(self, source: Network) -> None:
-        """Name a source no more: somebody lives there, who completes handshakes."""
+    def spare_source(self, source: Network, *, for_good: bool) -> None:
+        """Do not name a source, or never again: somebody lives there, who completes handshakes."""
         self._tallies.pop(source, None)
 
     def top_sources(self) -> tuple[TopSource, ...]:
@@ -175,6 +177,14 @@ class Incident:
         return tuple(
             TopSource(source, total.attempts, total.completed) for source, total in totals[:MOST_TOP_SOURCES]
         )
+        if for_good:
+            self._spared[source] = None
+            if len(self._spared) > MOST_TALLIES:
+                del self._spared[next(iter(self._spared))]
+
+    def spares(self, source: Network | None) -> bool:
+        """Tell whether a source is never to be named, for somebody lived there while the flood lasted."""
+        return source in self._spared
 
     def half_open_ratio(self) -> float:
         """Return the share (0..1) of half-open attempts among those that matured since the beginning."""

@@ -185,7 +185,7 @@ def spare_live_source(incident: Incident, scene: Scene) -> bool:
         return False
     evidence = (live_client(max(1, memory.asked.counts.completed)),)
     incident.reclassify(AlertClass.SPOOFED, None, evidence, scene.snapshot.wall_s)
-    incident.spare_source(memory.reading.source)
+    _spare(incident, memory)
     return True
 
 
@@ -202,7 +202,9 @@ def refine(incident: Incident, judgements: Sequence[ListenerJudgement], scene: S
         return False
     now_ns = scene.snapshot.time_ns
     verdict = classify(worst, scene)
-    if not incident.picture(verdict.alert_class, verdict.source, now_ns, REFINE_AFTER_NS):
+    if incident.spares(verdict.source) or not incident.picture(
+        verdict.alert_class, verdict.source, now_ns, REFINE_AFTER_NS
+    ):
         return False
     incident.reclassify(verdict.alert_class, verdict.source, verdict.evidence, scene.snapshot.wall_s)
     return True
@@ -223,8 +225,14 @@ def _count_sources(incident: Incident, listener: Listener, scene: Scene) -> None
 def _count_source(incident: Incident, memory: SourceMemory) -> None:
     """Count a source that has part in the flood, unless it is somebody's who completes handshakes."""
     if memory.is_live:
-        incident.spare_source(memory.reading.source)
-    else:
+def _spare(incident: Incident, memory: SourceMemory) -> None:
+    """Name a source no more: not in this incident, if it completed anything since that has begun."""
+    lives_now = memory.completed_ns - incident.started_ns >= NS_PER_S
+    incident.spare_source(memory.reading.source, for_good=lives_now)
+
+
+        _spare(incident, memory)
+    elif not incident.spares(memory.reading.source):
         incident.count_source(memory.reading.source, memory.reading.counts, memory.history)
 
 

@@ -71,15 +71,15 @@ class SourceMemory:
         #: What it had done when its last scan of a kind was over, of which people were told.
         self._told: dict[str, SourceReading] = {}
         #: When it last completed a handshake, as far as that is known.
-        self._completed_ns = -LIVE_NS
+        self.completed_ns = -LIVE_NS
 
     def meet(self, reading: SourceReading, snapshot: Snapshot) -> None:
         """Take in a new reading."""
         first = self.met_ns == 0
         if first:
-            self._completed_ns = _last_completed_ns(reading)
+            self.completed_ns = _last_completed_ns(reading)
         elif reading.counts.completed > self.reading.counts.completed:
-            self._completed_ns = snapshot.time_ns
+            self.completed_ns = snapshot.time_ns
         from_zero = first and counted_from_zero(reading.counts.attempts, reading.cohorts)
         if first:
             base = _first_base(reading, from_zero=from_zero)
@@ -124,7 +124,7 @@ class SourceMemory:
     @property
     def is_live(self) -> bool:
         """Tell whether somebody at this address completes handshakes, so that its SYNs may be another's."""
-        is_recent = self.met_ns - self._completed_ns <= LIVE_NS
+        is_recent = self.met_ns - self.completed_ns <= LIVE_NS
         return is_recent and self.asked.counts.completed >= LIVE_COMPLETED
 
     def is_refused_client(self, now_ns: int) -> bool:
@@ -135,7 +135,7 @@ class SourceMemory:
         counts = self.reading.counts
         heard = max(1, counts.attempts - counts.refused)
         is_known = counts.completed >= max(REMEMBERED_COMPLETED, KNOWN_CLIENT * heard)
-        return is_known and now_ns - self._completed_ns <= REMEMBERED_CLIENT_NS
+        return is_known and now_ns - self.completed_ns <= REMEMBERED_CLIENT_NS
 
     def is_waiting(self, now_ns: int) -> bool:
         """Tell whether a source is a client of a server that does not answer, rather than its flooder.
