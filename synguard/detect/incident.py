@@ -95,10 +95,10 @@ class Incident:
     told_ns: int = 0
     told: Alert | None = None
     _tallies: dict[Network, Tally] = field(default_factory=dict)
-
-    def hear(self, word: Word) -> None:
     #: Sources that somebody lives at, as was seen while it lasted.
     _spared: dict[Network, None] = field(default_factory=dict)
+
+    def hear(self, word: Word) -> None:
         """Move to the phase that ``word`` leads to; KeyError where none does, which is our own fault."""
         self.phase = moved(self.phase, word)
 
@@ -169,14 +169,6 @@ class Incident:
     def spare_source(self, source: Network, *, for_good: bool) -> None:
         """Do not name a source, or never again: somebody lives there, who completes handshakes."""
         self._tallies.pop(source, None)
-
-    def top_sources(self) -> tuple[TopSource, ...]:
-        """Return the sources with most attempts since the flood began, the greatest first."""
-        totals = [(source, tally.total) for source, tally in self._tallies.items()]
-        totals.sort(key=lambda item: (-item[1].attempts, str(item[0])))
-        return tuple(
-            TopSource(source, total.attempts, total.completed) for source, total in totals[:MOST_TOP_SOURCES]
-        )
         if for_good:
             self._spared[source] = None
             if len(self._spared) > MOST_TALLIES:
@@ -185,6 +177,14 @@ class Incident:
     def spares(self, source: Network | None) -> bool:
         """Tell whether a source is never to be named, for somebody lived there while the flood lasted."""
         return source in self._spared
+
+    def top_sources(self) -> tuple[TopSource, ...]:
+        """Return the sources with most attempts since the flood began, the greatest first."""
+        totals = [(source, tally.total) for source, tally in self._tallies.items()]
+        totals.sort(key=lambda item: (-item[1].attempts, str(item[0])))
+        return tuple(
+            TopSource(source, total.attempts, total.completed) for source, total in totals[:MOST_TOP_SOURCES]
+        )
 
     def half_open_ratio(self) -> float:
         """Return the share (0..1) of half-open attempts among those that matured since the beginning."""

@@ -225,15 +225,15 @@ def _count_sources(incident: Incident, listener: Listener, scene: Scene) -> None
 def _count_source(incident: Incident, memory: SourceMemory) -> None:
     """Count a source that has part in the flood, unless it is somebody's who completes handshakes."""
     if memory.is_live:
+        _spare(incident, memory)
+    elif not incident.spares(memory.reading.source):
+        incident.count_source(memory.reading.source, memory.reading.counts, memory.history)
+
+
 def _spare(incident: Incident, memory: SourceMemory) -> None:
     """Name a source no more: not in this incident, if it completed anything since that has begun."""
     lives_now = memory.completed_ns - incident.started_ns >= NS_PER_S
     incident.spare_source(memory.reading.source, for_good=lives_now)
-
-
-        _spare(incident, memory)
-    elif not incident.spares(memory.reading.source):
-        incident.count_source(memory.reading.source, memory.reading.counts, memory.history)
 
 
 def _look(
