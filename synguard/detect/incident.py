@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from synguard.detect.counts import ZERO, Counted, CountHistory, Tally, plus
 from synguard.detect.lifecycle import Phase, Word, moved
+from synguard.detect.severity import severity as severity_of
 from synguard.detect.severity import worse
 from synguard.detect.timeline import Timeline
 from synguard.endpoint import Listener, Network
@@ -79,7 +80,8 @@ class Incident:
     source: Network | None
     evidence: tuple[Evidence, ...]
     measurements: tuple[Measurement, ...]
-    severity: Severity
+    #: The least that a flood has, until its margin and its impact are taken in.
+    severity: Severity = Severity.LOW
     #: Where it is on a source or prefix: the listeners that it likely asks.
     targets: list[Listener] = field(default_factory=list)
     impact: str = "unknown"
@@ -119,16 +121,22 @@ class Incident:
         self.seen_until_ns = max(self.seen_until_ns, until_ns)
         self.last_seen_s = max(self.last_seen_s, last_seen_s)
 
-    def raise_severity(self, severity: Severity, at_s: float) -> None:
-        """Take a severity if it is worse than the one before: an incident is as bad as its worst moment."""
-        worst = worse(self.severity, severity)
-        self.timeline.note(at_s, "severity", self.severity, worst)
+    def take_margin(self, margin: float, at_s: float) -> None:
+        """Take by how many times it passes its threshold: an incident is as severe as its worst moment."""
+        worst = worse(self.severity, severity_of(margin, self.impact))
+        because = f"{margin:,.{0 if margin >= 10 else 1}f} times the threshold, impact {self.impact}"
+        self._note(at_s, "severity", self.severity, worst, because)
         self.severity = worst
+
+    def _note(self, at_s: float, what: str, before: str, after: str, because: str = "") -> None:
+        """Note a change in the timeline; what it was like before anybody was told of it is none."""
+        if self.told is not None:
+            self.timeline.note(at_s, what, before, after, because)
 
     def take_impact(self, impact: str, measurements: tuple[Measurement, ...], at_s: float) -> None:
         """Take what the kernel says of the flood's impact; once it hurt, it has."""
         if impact not in ("none", "unknown") or self.impact in ("none", "unknown"):
-            self.timeline.note(at_s, "impact", self.impact, impact)
+            self._note(at_s, "impact", self.impact, impact)
             self.impact, self.impact_measurements = impact, measurements
 
     def picture(self, alert_class: AlertClass, source: Network | None, now_ns: int, hold_ns: int) -> bool:

@@ -21,7 +21,6 @@ from synguard.detect.listener_memory import ListenerMemory
 from synguard.detect.listeners import ListenerJudgement
 from synguard.detect.prefixes import widest
 from synguard.detect.scene import Scene
-from synguard.detect.severity import severity
 from synguard.detect.source_memory import SourceMemory
 from synguard.detect.sources import SourceJudgement
 from synguard.detect.thresholds import NS_PER_S
@@ -48,7 +47,6 @@ def begin_on_listener(
         source=verdict.source,
         evidence=verdict.evidence,
         measurements=listener_measurements(judgement, window, scene),
-        severity=severity(window.intensity_per_s / judgement.threshold_per_s, "unknown"),
     )
 
 
@@ -101,7 +99,6 @@ def _begin_on(
         source=verdict.source,
         evidence=verdict.evidence,
         measurements=source_measurements(judgement, window, scene.thresholds, scene.snapshot.time_ns),
-        severity=severity(window.intensity_per_s / judgement.threshold_per_s, "unknown"),
         targets=list(targets),
     )
 
@@ -137,8 +134,7 @@ def follow_listener(incident: Incident, listener: Listener, memory: ListenerMemo
     window = (judgement.holding or judgement.raised) if judgement else None
     if judgement is not None and window is not None:
         incident.see(snapshot.time_ns, wall_s(window.busy_until_ns, snapshot))
-        margin = window.intensity_per_s / judgement.threshold_per_s
-        incident.raise_severity(severity(margin, incident.impact), snapshot.wall_s)
+        incident.take_margin(window.intensity_per_s / judgement.threshold_per_s, snapshot.wall_s)
         member.sources_estimated = max(member.sources_estimated, reading.sources_estimated or 0)
     return peak
 
@@ -172,8 +168,7 @@ def follow_source(incident: Incident, basis: Network, scene: Scene) -> float:
     window = (judgement.holding or judgement.raised) if judgement else None
     if judgement is not None and window is not None:
         incident.see(snapshot.time_ns, wall_s(window.busy_until_ns, snapshot))
-        margin = window.intensity_per_s / judgement.threshold_per_s
-        incident.raise_severity(severity(margin, incident.impact), snapshot.wall_s)
+        incident.take_margin(window.intensity_per_s / judgement.threshold_per_s, snapshot.wall_s)
     return peak
 
 
