@@ -79,7 +79,7 @@ class Chronicle:
                 what = f"alert {fields['alert_id']} raised, {fields['kind']} {fields['class']}"
                 self._tell(f"daemon: {self._when(event)}: {what}")
             case "alert.refined":
-                what = f"alert {fields['alert_id']} is now {fields['kind']} {fields['class']}"
+                what = f"alert {fields['alert_id']} has changed: {fields['changed']}"
                 self._tell(f"daemon: {self._when(event)}: {what}")
             case "source.blocked":
                 self._tell(f"daemon: {self._when(event)}: SYNs from {fields['target']} are dropped")
