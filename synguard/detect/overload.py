@@ -14,23 +14,22 @@ from dataclasses import dataclass
 
 from synguard.detect.impact import Impact, ImpactFinding
 from synguard.detect.listener_memory import ListenerMemory
+from synguard.detect.source_memory import RETRIED_AFTER_NS
 from synguard.detect.thresholds import NS_PER_S
 from synguard.detect.windows import Window, measure
 from synguard.model import Evidence, Measurement, Snapshot
 
 #: Clients are known by what they did in so long a time.
 SPAN_NS = 3 * NS_PER_S
-#: By this age an unanswered SYN has been sent again.
-RETRIED_AFTER_NS = 1_200_000_000
-#: The share (0..1) of unanswered SYNs of that age that clients send again; some have given up by then.
-RETRIED = 0.5
+#: The share (0..1) of unanswered SYNs that clients have sent again by then; some have given up.
+RETRIED_SHARE = 0.5
 #: Nobody is answered where no more than this share (0..1) of the last second's attempts is.
 NOBODY_ANSWERED = 0.02
 #: Where no full accept queue shows, waiting clients are at most so many a second, or so many times those that
 #: were served in the best second lately.
 WAITING_PER_S = 100.0
 TIMES_SERVED = 3.0
-#: A full accept queue is an overload from so many connections turned away on in the span.
+#: A full accept queue is an overload from so many connections on that are turned away in the span.
 LEAST_OVERFLOWS = 3
 #: The share (0..1) of a listener's unfinished attempts that clients account for, from which on it is they.
 CLIENTS_SHARE = 0.5
@@ -76,7 +75,7 @@ def _waiting_share(memory: ListenerMemory, finding: ImpactFinding, snapshot: Sna
     unheard, counts = lately.unheard, lately.counts
     slice_ns = snapshot.listener_cohort_ns
     old = measure(memory.reading.cohorts, slice_ns, now_ns - SPAN_NS, now_ns - RETRIED_AFTER_NS).half_open
-    if not unheard or counts.syn_retransmits < max(1.0, RETRIED * min(old, unheard)):
+    if not unheard or counts.syn_retransmits < max(1.0, RETRIED_SHARE * min(old, unheard)):
         return 0.0
     last = memory.lately(now_ns - NS_PER_S).counts
     if finding.impact == "unknown" and last.answered > NOBODY_ANSWERED * last.attempts:
