@@ -236,7 +236,9 @@ class Occurrences:
                 affair.phase = moved(affair.phase, Word.EXPIRED)
                 del self._affairs[key]
                 affair.timeline.note(snapshot.wall_s, "state", AlertState.OPEN, AlertState.CLOSED, "it ended")
-                yield AlertClosed(affair.alert(ClosedBecause.ENDED, affair.seen_s))
+                # The wall's clock may have been set back meanwhile.
+                ended_at_s = max(affair.seen_s, affair.started_at_s)
+                yield AlertClosed(affair.alert(ClosedBecause.ENDED, ended_at_s))
 
     def count(self) -> int:
         """Return how many are open."""

@@ -6,14 +6,15 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from synguard.detect.allowance import HandshakeTimes
-from synguard.detect.attribution import Attribution, Share
+from synguard.detect.attribution import MOST_SOURCES, Attribution, Share
 from synguard.detect.impact import Impact
 from synguard.detect.listener_memory import ListenerMemory
-from synguard.detect.listeners import ListenerJudge, ListenerJudgement, main_source
+from synguard.detect.listeners import MAIN_SHARE, ListenerJudge, ListenerJudgement, main_source
 from synguard.detect.memory import Memory
 from synguard.detect.prefixes import merged, widest
+from synguard.detect.scans import ATTEMPTS_PER_TARGET
 from synguard.detect.source_memory import SourceMemory
-from synguard.detect.sources import SourceJudgement, is_scan, judge_prefix, judge_source
+from synguard.detect.sources import SourceJudgement, hot_sources, is_scan, judge_prefix, judge_source
 from synguard.detect.thresholds import Thresholds
 from synguard.detect.windows import Window, unfinished
 from synguard.endpoint import Listener, Network
@@ -55,6 +56,7 @@ class Scene:
             self._busiest_allowance_ns() if snapshot.sources or snapshot.prefixes else 0
         )
         self.listeners = self._judge_listeners()
+        self._hottest: set[Network] | None = None
         self.sources = self._judge_sources()
         self._prefixes: tuple[SourceReading, ...] | None = None
         self.prefixes = self._judge_prefixes()
@@ -137,10 +139,25 @@ class Scene:
                 self.snapshot,
                 self.thresholds,
                 self.source_allowance_ns,
+                self._asks_one_listener,
             )
             for reading in self.snapshot.sources
         }
         return {source: judgement for source, judgement in judged.items() if judgement}
+
+    def _asks_one_listener(self, reading: SourceReading) -> bool:
+        """Tell whether a source that has scanned floods a listener now, most of whose half-open it explains.
+
+        Of the hottest sources alone: many that scan at a time cost too much to look at.
+        """
+        if reading.counts.attempts <= ATTEMPTS_PER_TARGET * reading.targets_estimated:
+            return False
+        if self._hottest is None:
+            self._hottest = {one.source for one in hot_sources(self.snapshot, MOST_SOURCES)}
+        if reading.source not in self._hottest:
+            return False
+        homes = self.attribution.homes(reading)
+        return any(share.share >= MAIN_SHARE and share.listener.port != 0 for share in homes)
 
     def _judge_prefixes(self) -> dict[Network, SourceJudgement]:
         """Judge the merged prefixes, each by the widest it may be merged into, where all make a flood."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import nlargest
 
 from synguard.detect.counts import rise
 from synguard.detect.prefixes import LEAST_SOURCES
@@ -22,6 +25,8 @@ RATIO = 0.5
 NEARLY_NOTHING = 0.05
 #: So many times the source threshold is very many, enough to judge attempts younger than a second.
 VERY_MANY = 4.0
+#: More sources than this that scan one address at a time are a flood on it.
+MOST_SCANNERS = 8
 #: No source is judged on its own before this age of its attempts.
 YOUNGEST_NS = 250 * NS_PER_MS
 
@@ -61,11 +66,16 @@ class SourceJudgement:
 
 
 def judge_source(
-    memory: SourceMemory, snapshot: Snapshot, thresholds: Thresholds, allowance_ns: int
+    memory: SourceMemory,
+    snapshot: Snapshot,
+    thresholds: Thresholds,
+    allowance_ns: int,
+    asks_one: Callable[[SourceReading], bool],
 ) -> SourceJudgement | None:
     """Judge a source on its matured attempts; None where it has next to no unfinished ones.
 
     ``allowance_ns`` is that of the busiest listener: whom a source asks is not known by its record.
+    ``asks_one`` tells of one that has had too many targets to tell how many it asks now whether it is one.
     """
     reading = memory.reading
     if unfinished(reading.cohorts) < min(thresholds.source_half_open_per_s / 2, thresholds.min_attempts):
@@ -77,7 +87,7 @@ def judge_source(
     threshold_per_s = _threshold_per_s(memory, sure, thresholds)
     raised = None
     is_away = threshold_per_s == thresholds.refused_per_s and memory.is_refused_client(now_ns)
-    if not is_scan(reading) and not is_away:
+    if not is_away and (not is_scan(reading) or asks_one(reading)):
         if _is_flood(sure, threshold_per_s, thresholds) and _is_long(sure, slice_ns):
             raised = sure
         elif _is_flood(young, threshold_per_s, thresholds) and is_very_many(reading, snapshot, thresholds):
@@ -137,15 +147,22 @@ def hot_sources(snapshot: Snapshot, most: int) -> list[SourceReading]:
 
 
 def scanned_half_open(snapshot: Snapshot, half_open_by_slice: dict[int, int], window: Window) -> int:
-    """Return how many half-open attempts of a closed bucket's ``window`` scanning sources may have made."""
+    """Return how many half-open attempts of a closed bucket's ``window`` scanning sources may have made.
+
+    Those of the greatest few alone: random ports from one source are a scan, from many they are a flood.
+    """
     slice_ns = snapshot.source_cohort_ns
-    scanned: dict[int, int] = {}
-    for reading in snapshot.sources:
-        if not is_scan(reading):
-            continue
-        for cohort in reading.cohorts:
-            if window.start_ns - slice_ns < cohort.start_ns < window.end_ns:
-                scanned[cohort.start_ns] = (
-                    scanned.get(cohort.start_ns, 0) + cohort.attempts - cohort.completed
-                )
+    scanners = {
+        str(reading.source): {
+            cohort.start_ns: cohort.attempts - cohort.completed
+            for cohort in reading.cohorts
+            if window.start_ns - slice_ns < cohort.start_ns < window.end_ns
+        }
+        for reading in snapshot.sources
+        if is_scan(reading)
+    }
+    greatest = nlargest(MOST_SCANNERS, scanners, key=lambda name: (sum(scanners[name].values()), name))
+    scanned = Counter[int]()
+    for name in greatest:
+        scanned.update(scanners[name])
     return sum(min(count, half_open_by_slice.get(start, 0)) for start, count in scanned.items())

@@ -256,3 +256,38 @@ def test_a_trusted_source_may_scan() -> None:
     trusted = (ip_network("198.51.100.0/24"),)
     assert World(Detector(Thresholds(trusted=trusted), 1), stream).run(5000).actions == []
     assert len(World(Detector(Thresholds(), 1), stream).run(5000).opened()) == 1
+
+
+def test_who_has_scanned_is_found_flooding_beside_much_good_traffic() -> None:
+    """No scan of many ports beforehand excuses a flood of one, and the scan is told of, too."""
+    flood = Stream(WEB, 2500, 3000, lost=1.0, watched=FLOODER, targets=250)
+    alerts = [alert for _, alert in play(crowd(30_000), flood, until_ms=6000).opened()]
+    assert [(alert.alert_class, alert.source) for alert in alerts] == [
+        (AlertClass.HALF_OPEN, FLOODER),
+        (AlertClass.SINGLE_SOURCE, FLOODER),
+    ]
+
+
+@pytest.mark.parametrize(("sources", "flooded"), [(8, False), (40, True)])
+def test_random_ports_from_many_sources_are_a_flood_on_the_address(sources: int, *, flooded: bool) -> None:
+    """The scans of some sources at a time excuse no more than they are, however many others join."""
+    scanners = [
+        Stream(CLOSED, 300, 1000, lost=1.0, watched=ip_network(f"192.0.2.{n}"), targets=250, refused=True)
+        for n in range(sources)
+    ]
+    opened = [alert for _, alert in play(*scanners, until_ms=6000).opened()]
+    assert [alert.kind for alert in opened].count(AlertKind.SCAN) == sources
+    assert [alert.listener for alert in opened if alert.kind is AlertKind.SYN_FLOOD] == [CLOSED] * flooded
+
+
+def test_a_scan_that_ended_before_the_clock_was_set_back_ends_after_it_began() -> None:
+    """An hour back on the wall while an alert is open makes no alert end before its beginning."""
+
+    class SetBack(World):
+        def snapshot(self) -> Snapshot:
+            found = super().snapshot()
+            return replace(found, wall_s=found.wall_s - (3600 if self.now_ms > 3000 else 0))
+
+    probes = Stream(WEB, 200, 0, 4000, watched=FLOODER, probes="fin")
+    ((_, closed),) = SetBack(Detector(Thresholds(), 1), probes).run(20_000).closed()
+    assert closed.ended_at_s == closed.started_at_s
