@@ -14,6 +14,7 @@ from synguard.daemon.control import ControlServer
 from synguard.daemon.egress import Egress
 from synguard.daemon.guard import Guard
 from synguard.daemon.lookout import Lookout
+from synguard.daemon.pace import Pace
 from synguard.daemon.stopping import StopRequest
 from synguard.detect import Detector
 from synguard.errors import SynguardError
@@ -28,18 +29,6 @@ LOOK_INTERVAL_S = 1.0
 PROTECTED_INTERVAL_S = 10.0
 #: What a killed daemon has learned since the last time is forgotten.
 BASELINES_INTERVAL_S = 60.0
-#: While no handshake moves, reads are this many times as far apart: an idle host costs half.
-IDLE_PACE = 2
-#: Reading and judging take one part of a core in so many: where hundreds of listeners or sources are active,
-#: reads come further apart, but never so far that attempts leave the rings (4.29 s) unread.
-READ_SHARE = 20
-LONGEST_PAUSE_S = 2.0
-
-
-def pause_until_next(poll_interval_s: float, spent_s: float, *, active: bool) -> float:
-    """Return how long after a read the next one is due; the last one took ``spent_s`` of a core."""
-    pause_s = poll_interval_s * (1 if active else IDLE_PACE)
-    return max(pause_s, min(spent_s * READ_SHARE, LONGEST_PAUSE_S))
 
 
 class Watch:
@@ -67,7 +56,7 @@ class Watch:
         self.snapshot: Snapshot | None = None
         self._probe = probe
         self._history = history
-        self._poll_interval_s = settings.poll_interval_ms / 1000
+        self._pace = Pace(settings.poll_interval_ms / 1000)
         self._log = log
         self._stop = asyncio.Event()
 
@@ -140,7 +129,7 @@ class Watch:
             began_s = time.thread_time()
             self._read(pause_s)
             spent_s = time.thread_time() - began_s
-            pause_s = pause_until_next(self._poll_interval_s, spent_s, active=self.reader.active)
+            pause_s = self._pace.pause_s(spent_s, active=self.reader.active, hurry=self.detector.hurries)
             due_s = max(due_s + pause_s, time.monotonic())
 
     def _read(self, pause_s: float = 0.0) -> None:

@@ -100,6 +100,7 @@ class Detector:
         self._slice_ns = 1
         self._not_opened = 0
         self._suspects: frozenset[Listener] = frozenset()
+        self._hurries = False
 
     def observe(self, snapshot: Snapshot) -> tuple[Action, ...]:
         """Return what a snapshot changes, in this order: openings, updates, closings.
@@ -128,6 +129,9 @@ class Detector:
         actions += happened
         actions += [*self._updates(refined), *self._closings()]
         self._suspects = self._find_suspects(scene)
+        self._hurries = any(
+            judged.is_pressed for key, judged in scene.listeners.items() if key not in alarmed
+        )
         return tuple(sorted(actions, key=lambda action: _ORDER.index(type(action))))
 
     def stop(self, wall_s: float) -> tuple[AlertClosed, ...]:
@@ -152,6 +156,11 @@ class Detector:
     def suspects(self) -> frozenset[Listener]:
         """Return the listeners whose queues are worth a look now, at most 64."""
         return self._suspects
+
+    @property
+    def hurries(self) -> bool:
+        """Tell whether a flood may be beginning, so that the next snapshot is worth having soon."""
+        return self._hurries
 
     def baselines(self) -> dict[str, dict[str, Any]]:
         """Return what was learned of each listener, by its text, ready for JSON."""

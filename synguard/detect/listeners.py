@@ -38,6 +38,9 @@ SLOW_NS = 3 * NS_PER_S
 LEAST_BUSY_SLICES = 3
 LEAST_SPAN_SLICES = 5
 LEAST_FULL_SLICES = 3.1
+#: So many unfinished attempts in so short a time may be the beginning of a flood.
+PRESSED = 200
+PRESSED_NS = 250 * NS_PER_MS
 #: The share (0..1) of a listener's half-open attempts from which on one source is the flood.
 MAIN_SHARE = 0.5
 #: Refusals are a flood only beyond so many times what was served lately: a restart refuses everybody.
@@ -64,6 +67,8 @@ class ListenerJudgement:
     is_slow: bool = False
     #: Share (0..1) of its unfinished attempts that were refused, or are those of clients who wait.
     excused_share: float = 0.0
+    #: Whether so many unfinished attempts came in the last moment that a flood may be beginning.
+    is_pressed: bool = False
 
     @property
     def reading(self) -> ListenerReading:
@@ -120,7 +125,13 @@ class ListenerJudge:
             current=any(self._goes_on(look) for look in fast) or shifted is not None,
             is_slow=shifted is not None,
             excused_share=self._excused_share(old[0], memory, old_ns),
+            is_pressed=self._is_pressed(memory),
         )
+
+    def _is_pressed(self, memory: ListenerMemory) -> bool:
+        slice_ns, now_ns = self._snapshot.listener_cohort_ns, self._snapshot.time_ns
+        last = measure(memory.reading.cohorts, slice_ns, now_ns - PRESSED_NS, now_ns + slice_ns)
+        return last.half_open >= PRESSED
 
     def _excused_share(self, look: _Look, memory: ListenerMemory, old_ns: int) -> float:
         """Return the share of the sure window's half-open attempts that no flood is blamed for."""

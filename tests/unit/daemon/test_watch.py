@@ -1,4 +1,4 @@
-"""The daemon's loop: how often it reads, and how often it saves."""
+"""The daemon's loop: how often it saves."""
 
 from __future__ import annotations
 
@@ -12,19 +12,7 @@ import structlog
 from synguard.config.settings import ProbeSettings
 from synguard.daemon import watch as watch_module
 from synguard.daemon.stopping import StopRequest
-from synguard.daemon.watch import Watch, pause_until_next
-
-
-def test_reads_come_as_often_as_set_while_they_cost_little() -> None:
-    """And half as often while nothing happens."""
-    assert pause_until_next(0.05, 0.002, active=True) == 0.05
-    assert pause_until_next(0.05, 0.002, active=False) == 0.1
-
-
-def test_reads_that_cost_much_come_further_apart() -> None:
-    """They take a twentieth of a core at most, as long as nothing leaves the rings unread meanwhile."""
-    assert pause_until_next(0.05, 0.04, active=True) == pytest.approx(0.8)
-    assert pause_until_next(0.05, 0.9, active=True) == 2.0
+from synguard.daemon.watch import Watch
 
 
 def test_baselines_are_saved_every_minute_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
