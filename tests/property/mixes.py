@@ -141,7 +141,7 @@ scans = st.one_of(
 )
 prefix_floods = st.builds(
     lambda listener, per_s, prefixes, many, *more: tuple(
-        _stream(listener, per_s / many * (1 + place / 10), {"prefix": prefix}, *more)
+        _stream(listener, per_s / many * (1 + place / 10), {"prefix": prefix, "sources": 200}, *more)
         for place, prefix in enumerate(prefixes[:many])
     ),
     st.sampled_from(LISTENERS),
