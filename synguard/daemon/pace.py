@@ -1,4 +1,4 @@
-"""How often the daemon reads: seldom while nothing happens, often while something begins, never at any price."""
+"""How often the daemon reads: seldom while nothing happens, often while something begins, within bounds."""
 
 from __future__ import annotations
 
