@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from synguard.detect.counts import ZERO, Counted, CountHistory, Tally, plus
 from synguard.detect.lifecycle import Phase, Word, moved
 from synguard.detect.severity import severity as severity_of
-from synguard.detect.severity import worse
+from synguard.detect.severity import worse, worse_impact
 from synguard.detect.timeline import Timeline
 from synguard.endpoint import Listener, Network
 from synguard.model import (
@@ -134,8 +134,8 @@ class Incident:
             self.timeline.note(at_s, what, before, after, because)
 
     def take_impact(self, impact: str, measurements: tuple[Measurement, ...], at_s: float) -> None:
-        """Take what the kernel says of the flood's impact; once it hurt, it has."""
-        if impact not in ("none", "unknown") or self.impact in ("none", "unknown"):
+        """Take what the kernel says of the flood's impact; once it hurt, only what is as bad or worse."""
+        if self.impact in ("none", "unknown") or worse_impact(self.impact, impact) == impact:
             self._note(at_s, "impact", self.impact, impact)
             self.impact, self.impact_measurements = impact, measurements
 

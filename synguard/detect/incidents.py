@@ -21,6 +21,7 @@ from synguard.detect.listener_memory import ListenerMemory
 from synguard.detect.listeners import ListenerJudgement
 from synguard.detect.prefixes import widest
 from synguard.detect.scene import Scene
+from synguard.detect.severity import worse_impact
 from synguard.detect.source_memory import SourceMemory
 from synguard.detect.sources import SourceJudgement
 from synguard.detect.thresholds import NS_PER_S
@@ -129,7 +130,6 @@ def follow_listener(incident: Incident, listener: Listener, memory: ListenerMemo
         member.tally.absorb(reading.counts)
     allowance_ns = scene.allowance_ns(listener)
     peak = _look(member, reading.cohorts, snapshot.listener_cohort_ns, snapshot.time_ns, allowance_ns)
-    _take_impact(incident, listener, memory, scene)
     judgement = scene.listeners.get(listener)
     window = (judgement.holding or judgement.raised) if judgement else None
     if judgement is not None and window is not None:
@@ -139,10 +139,19 @@ def follow_listener(incident: Incident, listener: Listener, memory: ListenerMemo
     return peak
 
 
-def _take_impact(incident: Incident, listener: Listener, memory: ListenerMemory, scene: Scene) -> None:
-    held = memory.lately(scene.snapshot.time_ns - NS_PER_S).held
-    found = scene.impact.of(listener, incident.started_ns, held)
-    incident.take_impact(found.impact, found.measurements, scene.snapshot.wall_s)
+def _take_impact(incident: Incident, scene: Scene) -> None:
+    """Take in the worst impact on any listener that an incident is on, or asks most."""
+    snapshot, worst = scene.snapshot, None
+    for listener in [*(one for one in incident.members if isinstance(one, Listener)), *incident.targets[:1]]:
+        memory = scene.memory.listeners.get(listener)
+        if memory is None or memory.met_ns != snapshot.time_ns:
+            continue
+        held = memory.lately(snapshot.time_ns - NS_PER_S).held
+        found = scene.impact.of(listener, incident.started_ns, held)
+        if worst is None or worse_impact(worst.impact, found.impact) != worst.impact:
+            worst = found
+    if worst is not None:
+        incident.take_impact(worst.impact, worst.measurements, snapshot.wall_s)
 
 
 def follow_source(incident: Incident, basis: Network, scene: Scene) -> float:
@@ -159,9 +168,6 @@ def follow_source(incident: Incident, basis: Network, scene: Scene) -> float:
         member.tally.absorb(reading.counts)
     if memory is not None:
         _count_source(incident, memory)
-    if incident.targets and incident.targets[0] in scene.memory.listeners:
-        target = incident.targets[0]
-        _take_impact(incident, target, scene.memory.listeners[target], scene)
     peak = _look(
         member, reading.cohorts, snapshot.source_cohort_ns, snapshot.time_ns, scene.source_allowance_ns
     )
@@ -249,6 +255,7 @@ def _look(
 def follow(incident: Incident, scene: Scene) -> None:
     """Take in what a snapshot says of everybody whom an incident is on."""
     seen_until_ns, now_ns = incident.seen_until_ns, scene.snapshot.time_ns
+    _take_impact(incident, scene)
     rate = 0.0
     for basis in list(incident.members):
         if isinstance(basis, Listener):

@@ -12,7 +12,9 @@ from synguard.detect import Detector, Thresholds
 from synguard.detect.lifecycle import TRANSITIONS, Phase, Word
 from synguard.endpoint import Listener
 from synguard.model import AlertClass, AlertKind, AlertOpened, AlertState, ClosedBecause
+from synguard.server import ListenerQueues, ServerReading
 from tests.unit.detect.simulation import (
+    BOOT_NS,
     BOOT_WALL_S,
     FLOODER,
     MAIL,
@@ -230,6 +232,21 @@ def test_probes_in_many_names_take_no_room_from_floods() -> None:
     played = world(*scans, single(1000, 2000), thresholds=Thresholds(max_open_alerts=8)).run(4000)
     assert [alert.kind for _, alert in played.opened()] == [*2 * [AlertKind.SCAN], AlertKind.SYN_FLOOD]
     assert played.detector.losses["alerts_not_opened"] == 10
+
+
+def test_listeners_that_fare_differently_have_one_impact() -> None:
+    """Of two attacked alike one has its sockets here: the worst that is known is told, and told once."""
+    room = ListenerQueues(38, 128, 0, 128, 0.0, syn_queue_worst=0.3, drops=0)
+
+    def server(ms: int) -> ServerReading:
+        now_ns = BOOT_NS + ms * MS
+        return ServerReading(now_ns, {}, 1, {WEB: room}, now_ns)
+
+    floods = [flood(900, 1000, bogon=0.2, listener=listener) for listener in (WEB, MAIL)]
+    played = World(Detector(Thresholds(), 1), *floods, server=server).run(6000)
+    (alert,) = played.detector.open_alerts()
+    assert (alert.impact, len(alert.listeners)) == ("none", 2)
+    assert [change.after for change in alert.timeline if change.what == "impact"] in ([], ["none"])
 
 
 def test_top_sources_are_at_most_fifty() -> None:
