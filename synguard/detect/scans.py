@@ -81,7 +81,8 @@ def _of_ports(
     memory: SourceMemory, asked: Asked, thresholds: Thresholds, now_ns: int, *, one_way: bool
 ) -> Scan | None:
     counts, targets = asked.counts, memory.reading.targets_estimated
-    few_each = targets >= SATURATED_TARGETS or counts.attempts <= ATTEMPTS_PER_TARGET * targets
+    # Whoever asks again and again is no scanner later on, however little of it is news.
+    few_each = targets >= SATURATED_TARGETS or memory.asked.counts.attempts <= ATTEMPTS_PER_TARGET * targets
     if not few_each or counts.completed > KNOWN_CLIENT * counts.attempts:
         return None
     unheard = _given_up(memory, asked, now_ns)

@@ -10,6 +10,7 @@ import pytest
 from synguard.detect import Detector, Thresholds
 from synguard.detect.scans import judge_scan
 from synguard.detect.source_memory import SourceMemory
+from synguard.endpoint import Listener
 from synguard.model import AlertClass, AlertKind, Cohort, HandshakeCounts, Severity, Snapshot, SourceReading
 from tests.unit.detect.simulation import (
     BOOT_NS,
@@ -291,3 +292,13 @@ def test_a_scan_that_ended_before_the_clock_was_set_back_ends_after_it_began() -
     probes = Stream(WEB, 200, 0, 4000, watched=FLOODER, probes="fin")
     ((_, closed),) = SetBack(Detector(Thresholds(), 1), probes).run(20_000).closed()
     assert closed.ended_at_s == closed.started_at_s
+
+
+def test_checks_that_are_reset_again_and_again_make_no_new_scan_each_time() -> None:
+    """A load balancer checks 20 ports each 2 s by SYN and RST: at most its first round looks like a scan."""
+    checks = [
+        Stream(Listener(WEB.address, 8000 + n), 0.5, 100 * n, lost=1.0, aborted=1.0, watched=NAT, targets=20)
+        for n in range(20)
+    ]
+    played = World(Detector(Thresholds(), 1), *checks, tick_ms=20, poll_ms=100).run(300_000)
+    assert len(played.opened()) <= 1
