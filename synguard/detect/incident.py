@@ -218,6 +218,7 @@ class Incident:
     def alert(self, because: ClosedBecause | None = None, ended_at_s: float | None = None) -> Alert:
         """Return the incident's alert as it stands: closed where it is said why."""
         counts, listeners = self.total(), self.listeners()
+        uncounted = self.one_way or any(member.tally is None for member in self.members.values())
         return Alert(
             id=self.id,
             kind=AlertKind.SYN_FLOOD,
@@ -231,7 +232,7 @@ class Incident:
             ended_at_s=ended_at_s,
             sources_estimated=self._sources_estimated(),
             attempts=counts.attempts,
-            answered=None if self.one_way else counts.answered,
+            answered=None if uncounted else counts.answered,
             completed=None if self.one_way else counts.completed,
             aborted=counts.aborted,
             refused=counts.refused,

@@ -175,6 +175,7 @@ def follow_source(incident: Incident, basis: Network, scene: Scene) -> float:
     if judgement is not None and window is not None:
         incident.see(snapshot.time_ns, wall_s(window.busy_until_ns, snapshot))
         incident.take_margin(window.intensity_per_s / judgement.threshold_per_s, snapshot.wall_s)
+        member.sources_estimated = max(member.sources_estimated, reading.sources_estimated or 1)
     return peak
 
 

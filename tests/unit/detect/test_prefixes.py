@@ -198,3 +198,12 @@ def test_a_prefix_flood_ends_like_any_other() -> None:
         assert 16_000 <= at_ms <= 21_000
         assert closed.source == HOME
         assert closed.attempts == pytest.approx(1200, abs=20)
+
+
+def test_a_hidden_prefix_flood_tells_how_many_addresses_it_has_grown_to() -> None:
+    """Ten addresses begin and 150 join. What of it was answered is not counted, and null instead of none."""
+    joining = replace(of_prefix(HOME, 600, 5000), sources=150)
+    (alert,) = play(
+        crowd(30_000, sources=900), replace(of_prefix(HOME, 600, 2000), sources=10), joining, until_ms=9000
+    ).detector.open_alerts()
+    assert (alert.source, alert.sources_estimated, alert.answered) == (HOME, 160, None)
