@@ -9,6 +9,8 @@ START_NS = 1 << 42
 #: Packets that come later than others of a later time are merely out of order; after so long of it the
 #: capture's clock was set back.
 SET_BACK_NS = NS_PER_S
+#: The probe's clock has 64 bits; a capture whose times leap ahead again and again must not overflow it.
+LATEST_NS = 1 << 63
 
 
 class Clock:
@@ -39,7 +41,7 @@ class Clock:
             self._first_time_ns = time_ns
             self.wall_ahead_ns = time_ns - START_NS
         now_ns = time_ns - self.wall_ahead_ns
-        if now_ns >= self.now_ns:
+        if self.now_ns <= now_ns <= LATEST_NS:
             self.now_ns = now_ns
             self._behind_from_ns = None
         else:

@@ -33,8 +33,8 @@ NS_PER_S = 10**9
 RECORD_BYTES_MAX = 262_144
 #: The same for a block of pcapng, whose options may be long.
 BLOCK_BYTES_MAX = 16 << 20
-#: Times after the year 9999 are no times.
-TIME_NS_MAX = 253_402_300_799 * NS_PER_S
+#: Times after the year 2262 are no times: nanoseconds have 63 bits, here as in kernels.
+TIME_NS_MAX = (1 << 63) - 1
 
 #: Which way a packet went past the interface, where the capture says so.
 UNKNOWN, INCOMING, OUTGOING = 0, 1, 2

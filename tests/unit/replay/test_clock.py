@@ -10,6 +10,7 @@ import pytest
 from synguard.probe.layout import LISTENER_COHORT_SHIFT, LISTENER_COHORTS
 from synguard.replay import pace
 from synguard.replay.clock import NS_PER_S, SET_BACK_NS, START_NS, Clock
+from synguard.replay.formats import TIME_NS_MAX
 
 from .making import BEGIN_S
 
@@ -52,6 +53,17 @@ def test_a_clock_that_was_set_back_goes_on() -> None:
     assert clock.set_back == 1
     assert clock.now_ns - before_ns == 2 * NS_PER_S
     assert clock.wall_s(clock.now_ns) == pytest.approx(BEGIN_S + 3)
+
+
+def test_times_that_leap_ahead_again_and_again_stay_within_what_the_probe_can_hold() -> None:
+    """A damaged capture between the first time and the last that there is: 64 bits hold the probe's."""
+    clock = Clock()
+    for _ in range(5):
+        for first_ns in (0, TIME_NS_MAX - 4 * NS_PER_S):
+            for second in range(4):
+                assert clock.at(first_ns + second * NS_PER_S) < 1 << 64
+    assert clock.set_back > 1
+    assert clock.wall_s(clock.now_ns) < TIME_NS_MAX / NS_PER_S + 1
 
 
 def test_two_interfaces_with_different_clocks_set_nothing_back() -> None:
