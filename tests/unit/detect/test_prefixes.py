@@ -9,7 +9,7 @@ import pytest
 
 from synguard.detect import Detector, Thresholds
 from synguard.detect.prefixes import narrowed, widest
-from synguard.endpoint import Network
+from synguard.endpoint import Listener, Network
 from synguard.model import Alert, AlertClass, AlertKind
 from tests.unit.detect.simulation import CLOSED, MAIL, WEB, Stream, World, crowd, flood
 
@@ -136,6 +136,17 @@ def test_a_scanner_of_a_prefix_does_not_make_it_the_prefix_flood() -> None:
     assert {alert.kind for _, alert in played.opened()} == {AlertKind.SCAN}
 
 
+def test_a_scanner_of_many_listeners_does_not_either() -> None:
+    """Twenty open ports asked at 100 a second in all, by one of ten addresses: a half-open scan alone."""
+    scanner = ip_network("198.51.100.9/32")
+    scan = [
+        Stream(Listener(WEB.address, 8000 + port), 5, 1000, lost=1.0, watched=scanner, targets=250)
+        for port in range(20)
+    ]
+    played = play(*scan, of_prefix(HOME, 10, sources=9), until_ms=9000)
+    assert {alert.kind for _, alert in played.opened()} == {AlertKind.SCAN}
+
+
 @pytest.mark.parametrize("sources", [2, 3])
 def test_two_addresses_are_no_prefix(sources: int) -> None:
     """Of three and more addresses a prefix is named."""
@@ -187,6 +198,17 @@ def test_a_spoofed_flood_elsewhere_is_not_the_prefixs(spoofed_per_s: int) -> Non
     found = {alert.listener: (alert.alert_class, alert.source) for _, alert in played.opened()}
     assert found == {WEB: (AlertClass.PREFIX, HOME), MAIL: (AlertClass.SPOOFED, None)}
     assert {alert.listeners for alert in played.detector.open_alerts()} == {(WEB,), (MAIL,)}
+
+
+def test_a_small_flood_is_not_a_large_prefixs_by_chance() -> None:
+    """A /24 that asks forty listeners a little has no part in a spoofed flood on a forty-first."""
+    thin = [
+        of_prefix(HOME, 7.5, 1000, listener=Listener(WEB.address, 8000 + port), sources=5)
+        for port in range(40)
+    ]
+    played = play(*thin, flood(80, 1000), until_ms=6000)
+    found = {alert.source: alert.listener for _, alert in played.opened()}
+    assert found == {HOME: None, None: WEB}
 
 
 def test_a_prefix_flood_ends_like_any_other() -> None:

@@ -173,8 +173,8 @@ def test_what_was_asked_minutes_ago_is_forgotten() -> None:
             Stream(CLOSED, 3, at_ms, at_ms + 30_000, lost=1.0, refused=True, watched=FLOODER, targets=180)
             for at_ms in (1000, again_ms)
         ]
-        # A client otherwise, whom the probe goes on naming meanwhile.
-        rest = crowd(0.5, watched=FLOODER)
+        # A client otherwise, who is met often enough to be remembered.
+        rest = crowd(0.02, watched=FLOODER)
         world = World(Detector(Thresholds(), 1), *asks, rest, tick_ms=10, poll_ms=500)
         return world.run(again_ms + 40_000)
 

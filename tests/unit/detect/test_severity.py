@@ -119,11 +119,14 @@ def test_impact_is_told_and_makes_a_flood_worse(
 def test_an_impact_once_seen_stays() -> None:
     """The queue has room again before the flood ends: the alert still says that it had none."""
     full = stack(4500, syncookies=1, counter="SyncookiesSent")
-    played = play(
-        flood(200, 1000, 20_000),
-        until_ms=40_000,
-        server=lambda ms: full(ms) if ms < 8000 else replace(full(8000), read_ns=BOOT_NS + ms * MS),
-    )
+
+    def server(ms: int) -> ServerReading:
+        if ms < 8000:
+            return full(ms)
+        now_ns = BOOT_NS + ms * MS
+        return replace(full(8000), read_ns=now_ns, queues={WEB: ROOM}, queues_read_ns=now_ns)
+
+    played = play(flood(200, 1000, 20_000), until_ms=40_000, server=server)
     ((_, closed),) = played.closed()
     assert (closed.impact, closed.severity) == ("cookies", Severity.MEDIUM)
 
