@@ -22,7 +22,7 @@ from synguard.detect.impact import Impact
 from synguard.detect.listener_memory import ListenerMemory
 from synguard.detect.memory import Memory
 from synguard.detect.overload import waiting_clients
-from synguard.detect.sources import is_scan, is_very_many
+from synguard.detect.sources import TIMES_EXCUSED, is_scan, is_very_many
 from synguard.detect.statistics import surely_above
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.detect.windows import Window, matured, measure, unfinished
@@ -169,7 +169,8 @@ class ListenerJudge:
             for share in self._attribution.sources_of(memory.reading.listener)
             if self._memory.sources[share.source.source].is_refused_client(self._snapshot.time_ns)
         )
-        return min(refused, round(window.half_open * min(1.0, share)))
+        most_per_s = TIMES_EXCUSED * self._thresholds.refused_per_s
+        return min(refused, round(window.half_open * min(1.0, share)), round(most_per_s * window.length_s))
 
     def _shifted(self, memory: ListenerMemory, slow: _Look) -> _Look | None:
         """Return the slow window where what is usual here says that a flood goes on, however slow."""

@@ -70,6 +70,8 @@ def waiting_clients(memory: ListenerMemory, impact: Impact, snapshot: Snapshot, 
 
 def _waiting_share(memory: ListenerMemory, finding: ImpactFinding, snapshot: Snapshot) -> float:
     """Return the share (0..1) of the last seconds' unfinished attempts that wait for an answer."""
+    if snapshot.one_way:
+        return 0.0  # no answer can be seen: that none comes tells nothing
     now_ns = snapshot.time_ns
     lately = memory.lately(now_ns - SPAN_NS)
     unheard, counts = lately.unheard, lately.counts

@@ -41,9 +41,10 @@ class Scene:
     ) -> None:
         #: Every watched source, those that wait for an answer too.
         self.everybody = snapshot.sources
+        # Where answers cannot be seen, nobody can be told to wait for one.
         self._is_waiting = {
             reading.source
-            for reading in snapshot.sources
+            for reading in (() if snapshot.one_way else snapshot.sources)
             if reading.source not in named and memory.sources[reading.source].is_waiting(snapshot.time_ns)
         }
         active = tuple(one for one in snapshot.sources if one.source not in self._is_waiting)

@@ -27,6 +27,8 @@ NEARLY_NOTHING = 0.05
 VERY_MANY = 4.0
 #: More sources than this that scan one address at a time are a flood on it.
 MOST_SCANNERS = 8
+#: A client whose server is away may ask this many times as often as a flood of refusals needs, and no more.
+TIMES_EXCUSED = 10.0
 #: No source is judged on its own before this age of its attempts.
 YOUNGEST_NS = 250 * NS_PER_MS
 
@@ -86,7 +88,11 @@ def judge_source(
     young = matured(reading.cohorts, slice_ns, now_ns, young_ns, NS_PER_S)
     threshold_per_s = _threshold_per_s(memory, sure, thresholds)
     raised = None
-    is_away = threshold_per_s == thresholds.refused_per_s and memory.is_refused_client(now_ns)
+    is_away = (
+        threshold_per_s == thresholds.refused_per_s
+        and memory.is_refused_client(now_ns)
+        and sure.half_open_per_s < TIMES_EXCUSED * threshold_per_s
+    )
     if not is_away and (not is_scan(reading) or asks_one(reading)):
         if _is_flood(sure, threshold_per_s, thresholds) and _is_long(sure, slice_ns):
             raised = sure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from synguard.detect import Detector, Thresholds
@@ -233,4 +235,21 @@ def test_a_far_crowd_that_follows_a_single_source_does_not_hide_it(
     """8,000 new clients from 800 ms away, soon after a flood began: one alert, of that source."""
     far = Stream(WEB, per_s=8000, start_ms=crowd_start_ms, stop_ms=1_000_000, rtt_ms=800)
     _, alert, _ = only_alert(single(flood_per_s, 550), far, until_ms=5000)
+    assert (alert.alert_class, alert.source) == (AlertClass.SINGLE_SOURCE, FLOODER)
+
+
+def test_a_known_client_may_not_flood_refusals_at_any_rate() -> None:
+    """Who completed handshakes lately may ask a closed port often, and not 50,000 times a second."""
+    client = crowd(50, stop_ms=4000, watched=FLOODER)
+    hammer = Stream(CLOSED, 50_000, 4000, lost=1.0, refused=True, watched=FLOODER)
+    played = World(Detector(Thresholds(), 1), client, hammer).run(12_000)
+    assert AlertKind.SYN_FLOOD in {alert.kind for _, alert in played.opened()}
+
+
+def test_where_no_answer_can_be_seen_nobody_waits_for_one() -> None:
+    """5,000 SYN/s of one source, sent again after a second, are that source's flood in one direction, too."""
+    world = World(Detector(Thresholds(), 1), single(5000, 1000, silent_from_ms=0, retries=True))
+    whole = world.snapshot
+    world.snapshot = lambda: replace(whole(), one_way=True)  # type: ignore[method-assign]
+    (_, alert) = world.run(6000).opened()[0]
     assert (alert.alert_class, alert.source) == (AlertClass.SINGLE_SOURCE, FLOODER)
