@@ -9,14 +9,16 @@ sources: where nearly every attempt came from a source of its own, no single one
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from operator import sub
 from typing import NamedTuple
 
-from synguard.detect.sources import hot_sources, scanned_half_open
+from synguard.detect.slices import Grid, common
+from synguard.detect.sources import hot_sources, scanned_by_slice
 from synguard.detect.thresholds import NS_PER_S
 from synguard.detect.windows import Window, unfinished
 from synguard.endpoint import Listener, Network
-from synguard.model import Cohort, ListenerReading, Snapshot, SourceReading
+from synguard.model import ListenerReading, Snapshot, SourceReading
 
 #: So much of a source's attempts must fit into its target's, slice by slice (some slices are read torn).
 FIT = 0.9
@@ -39,23 +41,73 @@ class Share(NamedTuple):
     share: float
 
 
-class _Slices(NamedTuple):
-    """A reading's attempts and unfinished attempts by the start of the source slice they fell into."""
+class _Source:
+    """A source or prefix, prepared to be held against many listeners."""
 
-    attempts: dict[int, int]
-    half_open: dict[int, int]
+    def __init__(self, reading: SourceReading, grid: Grid, min_attempts: int) -> None:
+        self.reading = reading
+        self.half_open = grid.half_open(reading.cohorts)
+        self.addresses = _most_addresses(reading)
+        self.fit = FIT / _targets(reading)
+        self._grid = grid
+        self._min_attempts = min_attempts
+        self._spans: dict[int, tuple[slice, int]] = {}
+
+    def span(self, allowance_ns: int) -> tuple[slice, int]:
+        """Return the slices to compare, with its attempts in them: the surest that hold enough attempts.
+
+        Slices a second old are told apart from a crowd that is merely far away; those behind the allowance
+        tell sooner; where the flood is too young for both, all of the last two seconds must do. Half the
+        sample is enough, for a window that just holds one may lie a little beside these slices.
+        """
+        if allowance_ns not in self._spans:
+            self._spans[allowance_ns] = self._telling_span(allowance_ns)
+        return self._spans[allowance_ns]
+
+    def _telling_span(self, allowance_ns: int) -> tuple[slice, int]:
+        slice_ns, now_ns = self._grid.slice_ns, self._grid.now_ns
+        for age_ns in (max(allowance_ns, NS_PER_S), allowance_ns):
+            numbers = self._grid.numbers(now_ns - age_ns - NS_PER_S, now_ns - age_ns - slice_ns)
+            total = sum(self.half_open[numbers])
+            if 2 * total >= self._min_attempts:
+                return numbers, total
+        # So far back, and to the beginning of its slice, the last second that is sure to be judged reaches.
+        numbers = self._grid.numbers(now_ns - 2 * NS_PER_S - 2 * slice_ns, now_ns)
+        return numbers, sum(self.half_open[numbers])
 
 
-def _by_slice(cohorts: tuple[Cohort, ...], slice_ns: int, from_ns: int) -> _Slices:
-    slices = _Slices({}, {})
-    for cohort in reversed(cohorts):
-        if cohort.start_ns < from_ns:
-            break
-        start_ns = cohort.start_ns // slice_ns * slice_ns
-        slices.attempts[start_ns] = slices.attempts.get(start_ns, 0) + cohort.attempts
-        half_open = slices.half_open.get(start_ns, 0) + max(0, cohort.attempts - cohort.completed)
-        slices.half_open[start_ns] = half_open
-    return slices
+class _Target:
+    """A listener, prepared to be held against many sources."""
+
+    def __init__(self, reading: ListenerReading, grid: Grid, allowance_ns: int) -> None:
+        self.reading = reading
+        self.allowance_ns = allowance_ns
+        self.text = str(reading.listener)
+        self.half_open = grid.half_open(reading.cohorts)
+        since_ns = -(-(grid.now_ns - 2 * NS_PER_S) // grid.slice_ns) * grid.slice_ns
+        self._recent = grid.numbers(since_ns, grid.now_ns)
+        self._attempts = sum([attempts for start_ns, attempts, _ in reading.cohorts if start_ns >= since_ns])
+
+    def contradicts(self, source: _Source) -> bool:
+        """Tell whether it has too many distinct sources for so few to have made so many attempts."""
+        estimated = self.reading.sources_estimated
+        if estimated is None:
+            return False
+        few = self._attempts + source.addresses - (estimated - 16) / ESTIMATE_SLACK
+        if sum(source.half_open[self._recent]) <= few:
+            return False
+        explained = common(source.half_open, self.half_open, self._recent)
+        return estimated > ESTIMATE_SLACK * (self._attempts - explained + source.addresses) + 16
+
+    def share_of(self, source: _Source) -> float:
+        """Return what share (0..1) of its half-open attempts a source or prefix explains, 0 if none."""
+        numbers, total = source.span(self.allowance_ns)
+        if total == 0:
+            return 0.0
+        both = common(source.half_open, self.half_open, numbers)
+        if both == 0 or both < source.fit * total or self.contradicts(source):
+            return 0.0
+        return min(1.0, both / sum(self.half_open[numbers]))
 
 
 class Attribution:
@@ -67,20 +119,23 @@ class Attribution:
         self._snapshot = snapshot
         self._allowance_ns = allowance_ns
         self._min_attempts = min_attempts
-        self._slices: dict[Listener, _Slices] = {}
-        self._half_open: dict[Network, dict[int, int]] = {}
+        self._grid = Grid(snapshot)
+        self._sources: dict[Network, _Source] = {}
+        self._scanned: dict[tuple[int, int], Mapping[int, int]] = {}
         self._homes: dict[Network, tuple[Share, ...]] = {}
-        self._hot_listeners: list[ListenerReading] | None = None
+        self._hot_listeners: list[_Target] | None = None
         self._by_listener: dict[Listener, list[Share]] | None = None
 
     def homes(self, source: SourceReading) -> tuple[Share, ...]:
         """Return the likely targets of a source, the one it explains best first; never more than it has."""
-        if source.source not in self._homes:
-            shares = [self._share(source, reading) for reading in self._listeners()]
-            fitting = [share for share in shares if share.share > 0.0]
-            fitting.sort(key=lambda share: (-share.share, str(share.listener)))
-            self._homes[source.source] = tuple(fitting[: _targets(source)])
-        return self._homes[source.source]
+        found = self._homes.get(source.source)
+        if found is None:
+            ours = self._source(source)
+            shares = [(-target.share_of(ours), target.text, target) for target in self._listeners()]
+            fitting = sorted(item for item in shares if item[0] < 0.0)[: _targets(source)]
+            found = tuple(Share(source, target.reading.listener, -share) for share, _, target in fitting)
+            self._homes[source.source] = found
+        return found
 
     def sources_of(self, listener: Listener) -> list[Share]:
         """Return the sources that likely ask a listener, who explains most of its half-open first."""
@@ -95,18 +150,18 @@ class Attribution:
 
     def share_of(self, prefix: SourceReading, listener: Listener) -> float:
         """Return the share (0..1) of a listener's half-open attempts that a prefix's sources explain."""
-        reading = next((one for one in self._listeners() if one.listener == listener), None)
-        if reading is None:
+        target = next((one for one in self._listeners() if one.reading.listener == listener), None)
+        if target is None:
             return 0.0
-        alone = self._share(prefix, reading).share
-        return alone or self._spread(prefix).get(listener, 0.0)
+        return target.share_of(self._source(prefix)) or self._spread(prefix).get(listener, 0.0)
 
     def home_of(self, prefix: SourceReading) -> Listener | None:
         """Return the listener of whose half-open attempts a prefix explains most; None where none fits."""
-        shares = [self._share(prefix, reading) for reading in self._listeners()]
-        best = max(shares, key=lambda share: (share.share, str(share.listener)), default=None)
-        if best is not None and best.share > 0.0:
-            return best.listener
+        ours = self._source(prefix)
+        shares = [(target.share_of(ours), target.text, target) for target in self._listeners()]
+        best = max(shares, default=None)
+        if best is not None and best[0] > 0.0:
+            return best[2].reading.listener
         return next(iter(self._spread(prefix)), None)
 
     def _spread(self, prefix: SourceReading) -> dict[Listener, float]:
@@ -115,30 +170,35 @@ class Attribution:
         How many targets a prefix has is not known. It has several where listeners whose half-open attempts
         fit into its own, one after the other, make up nearly all of them together; else none is told.
         """
-        ours, addresses = self._half_open_of(prefix), _most_addresses(prefix)
-        slowest_ns = max((self._allowance_ns(one.listener) for one in self._listeners()), default=0)
-        from_ns, until_ns = self._telling_span(ours, slowest_ns)
-        left = {start: n for start, n in ours.items() if from_ns <= start <= until_ns}
-        total = sum(left.values())
+        ours, targets = self._source(prefix), self._listeners()
+        numbers, total = ours.span(max((target.allowance_ns for target in targets), default=0))
+        left = ours.half_open[numbers]
         found: dict[Listener, float] = {}
-        for reading in self._listeners():
-            slices = self._slices_of(reading).half_open
-            theirs = {start: n for start, n in slices.items() if from_ns <= start <= until_ns}
-            all_of_them = sum(theirs.values())
-            both = sum(min(n, theirs.get(start, 0)) for start, n in left.items())
-            fits = both > 0 and both >= FIT * all_of_them
-            if fits and not self._contradicted(ours, addresses, reading):
-                found[reading.listener] = both / all_of_them
-                left = {start: n - min(n, theirs.get(start, 0)) for start, n in left.items()}
-        return found if sum(left.values()) <= (1.0 - FIT) * total else {}
+        for target in targets:
+            theirs = target.half_open[numbers]
+            fitting = list(map(min, left, theirs))
+            all_of_them, both = sum(theirs), sum(fitting)
+            if both > 0 and both >= FIT * all_of_them and not target.contradicts(ours):
+                found[target.reading.listener] = both / all_of_them
+                left = list(map(sub, left, fitting))
+        return found if sum(left) <= (1.0 - FIT) * total else {}
 
     def scanned(self, reading: ListenerReading, window: Window) -> int:
         """Return how many half-open attempts of a closed bucket's window scanning sources may have made."""
-        slice_ns = self._snapshot.source_cohort_ns
-        slices = _by_slice(reading.cohorts, slice_ns, window.start_ns - slice_ns)
-        return scanned_half_open(self._snapshot, slices.half_open, window)
+        slice_ns, bounds = self._snapshot.source_cohort_ns, (window.start_ns, window.end_ns)
+        if bounds not in self._scanned:
+            self._scanned[bounds] = scanned_by_slice(self._snapshot, *bounds)
+        scanned = self._scanned[bounds]
+        if not scanned:
+            return 0
+        theirs: dict[int, int] = {}
+        for start_ns, attempts, completed in reading.cohorts:
+            if start_ns >= window.start_ns - slice_ns and attempts > completed:
+                place = start_ns // slice_ns * slice_ns
+                theirs[place] = theirs.get(place, 0) + attempts - completed
+        return sum(min(count, theirs.get(start_ns, 0)) for start_ns, count in scanned.items())
 
-    def _listeners(self) -> list[ListenerReading]:
+    def _listeners(self) -> list[_Target]:
         if self._hot_listeners is None:
             weighed = [
                 (unfinished(reading.cohorts), str(reading.listener), reading)
@@ -146,64 +206,17 @@ class Attribution:
             ]
             weighed = [item for item in weighed if item[0] > 0]
             weighed.sort(key=lambda item: (-item[0], item[1]))
-            self._hot_listeners = [reading for _, _, reading in weighed[:MOST_LISTENERS]]
+            self._hot_listeners = [
+                _Target(reading, self._grid, self._allowance_ns(reading.listener))
+                for _, _, reading in weighed[:MOST_LISTENERS]
+            ]
         return self._hot_listeners
 
-    def _slices_of(self, reading: ListenerReading) -> _Slices:
-        if reading.listener not in self._slices:
-            from_ns = self._snapshot.time_ns - 4 * NS_PER_S
-            self._slices[reading.listener] = _by_slice(
-                reading.cohorts, self._snapshot.source_cohort_ns, from_ns
-            )
-        return self._slices[reading.listener]
-
-    def _half_open_of(self, source: SourceReading) -> dict[int, int]:
-        """Return a source's unfinished attempts of its last four seconds by slice."""
-        if source.source not in self._half_open:
-            slice_ns, from_ns = self._snapshot.source_cohort_ns, self._snapshot.time_ns - 4 * NS_PER_S
-            self._half_open[source.source] = _by_slice(source.cohorts, slice_ns, from_ns).half_open
-        return self._half_open[source.source]
-
-    def _share(self, source: SourceReading, reading: ListenerReading) -> Share:
-        """Return what share of a listener's half-open attempts a source or prefix explains, 0 if none."""
-        theirs = self._slices_of(reading).half_open
-        ours = self._half_open_of(source)
-        from_ns, until_ns = self._telling_span(ours, self._allowance_ns(reading.listener))
-        old = {start: n for start, n in ours.items() if from_ns <= start <= until_ns}
-        total = sum(old.values())
-        both = sum(min(count, theirs.get(start, 0)) for start, count in old.items())
-        contradicted = self._contradicted(ours, _most_addresses(source), reading)
-        if total == 0 or both < FIT / _targets(source) * total or contradicted:
-            return Share(source, reading.listener, 0.0)
-        all_of_them = sum(count for start, count in theirs.items() if from_ns <= start <= until_ns)
-        return Share(source, reading.listener, min(1.0, both / all_of_them))
-
-    def _telling_span(self, ours: dict[int, int], allowance_ns: int) -> tuple[int, int]:
-        """Return the first and last start of the slices to compare: the surest that hold enough attempts.
-
-        Slices a second old are told apart from a crowd that is merely far away; those behind the allowance
-        tell sooner; where the flood is too young for both, all of the last two seconds must do. Half the
-        sample is enough, for a window that just holds one may lie a little beside these slices.
-        """
-        slice_ns, now_ns = self._snapshot.source_cohort_ns, self._snapshot.time_ns
-        for age_ns in (max(allowance_ns, NS_PER_S), allowance_ns):
-            from_ns, until_ns = now_ns - age_ns - NS_PER_S, now_ns - age_ns - slice_ns
-            if 2 * sum(n for start, n in ours.items() if from_ns <= start <= until_ns) >= self._min_attempts:
-                return from_ns, until_ns
-        # So far back, and to the beginning of its slice, the last second that is sure to be judged reaches.
-        return now_ns - 2 * NS_PER_S - 2 * slice_ns, now_ns
-
-    def _contradicted(self, ours: dict[int, int], addresses: int, reading: ListenerReading) -> bool:
-        """Tell whether a listener has too many distinct sources for so few to have made so many attempts."""
-        if reading.sources_estimated is None:
-            return False
-        from_ns = self._snapshot.time_ns - 2 * NS_PER_S
-        slices = self._slices_of(reading)
-        attempts = sum(count for start, count in slices.attempts.items() if start >= from_ns)
-        explained = sum(
-            min(count, slices.half_open.get(start, 0)) for start, count in ours.items() if start >= from_ns
-        )
-        return reading.sources_estimated > ESTIMATE_SLACK * (attempts - explained + addresses) + 16
+    def _source(self, reading: SourceReading) -> _Source:
+        found = self._sources.get(reading.source)
+        if found is None:
+            found = self._sources[reading.source] = _Source(reading, self._grid, self._min_attempts)
+        return found
 
 
 def _most_addresses(source: SourceReading) -> int:

@@ -127,7 +127,9 @@ class CountHistory:
             zero = counted_from_zero or bool(entries)
             entries.clear()
             entries.append(Counted(0, ZERO) if zero else entry)
-        if entries[-1][1:] == entry[1:]:
+        last = entries[-1]
+        has_moved = last.counts.attempts != entry.counts.attempts or last[1:] != entry[1:]
+        if not has_moved:
             return
         if len(entries) > 1 and entry.time_ns - entries[-2].time_ns < self._spacing_ns:
             entries[-1] = entry

@@ -196,8 +196,7 @@ def refine(incident: Incident, judgements: Sequence[ListenerJudgement], scene: S
 
     ``judgements`` are those of its listeners whose floods go on; the hardest hit tells the class.
     """
-    for judgement in judgements:
-        _count_sources(incident, judgement.reading.listener, scene)
+    _count_sources(incident, [judgement.reading.listener for judgement in judgements], scene)
     worst = max(judgements, key=lambda one: (_half_open_per_s(one), str(one.reading.listener)))
     if _half_open_per_s(worst) < FADED * incident.peak_syn_per_s / len(incident.members) or not worst.current:
         incident.other_class = None
@@ -217,11 +216,11 @@ def _half_open_per_s(judgement: ListenerJudgement) -> float:
     return window.half_open_per_s if window else 0.0
 
 
-def _count_sources(incident: Incident, listener: Listener, scene: Scene) -> None:
-    for share in scene.attribution.sources_of(listener):
-        source = share.source
-        if 2 * unfinished(source.cohorts) >= sum(cohort.attempts for cohort in source.cohorts):
-            _count_source(incident, scene.source_memory(source.source))
+def _count_sources(incident: Incident, listeners: Sequence[Listener], scene: Scene) -> None:
+    shares = [share for listener in listeners for share in scene.attribution.sources_of(listener)]
+    for source, reading in {share.source.source: share.source for share in shares}.items():
+        if 2 * unfinished(reading.cohorts) >= sum([attempts for _, attempts, _ in reading.cohorts]):
+            _count_source(incident, scene.source_memory(source))
 
 
 def _count_source(incident: Incident, memory: SourceMemory) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from synguard.detect.allowance import HandshakeTimes
 from synguard.detect.baseline import Baseline, Second
-from synguard.detect.counts import Counted, CountHistory, Marks, rise, unheard
+from synguard.detect.counts import NO_MARKS, Counted, CountHistory, Marks, rise, unheard
 from synguard.detect.shift import Shift
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.detect.windows import RING_NS, matured, measure
@@ -46,7 +46,13 @@ class Lately:
     """What a listener's cumulative counts rose by since a moment."""
 
     counts: HandshakeCounts
-    marks: Marks
+    marks_now: Marks
+    marks_before: Marks = NO_MARKS
+
+    @property
+    def marks(self) -> Marks:
+        """Return by how much its marks rose."""
+        return self.marks_now.since(self.marks_before)
 
     @property
     def bare_share(self) -> float:
@@ -98,8 +104,7 @@ class ListenerMemory:
     def lately(self, since_ns: int) -> Lately:
         """Return by how much the counts rose since a moment within the ring."""
         before = self.history.before(since_ns)
-        marks = Marks.of(self.reading).since(before.marks)
-        return Lately(rise(before.counts, self.reading.counts), marks)
+        return Lately(rise(before.counts, self.reading.counts), Marks.of(self.reading), before.marks)
 
     def take_second(self, snapshot: Snapshot, *, calm: bool) -> None:
         """Once a second, hold what has newly matured against what is usual; learn it too while ``calm``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, MutableMapping
 
 from synguard.detect.classify import Verdict, classify
-from synguard.detect.incident import MOST_MEMBERS, Basis, Incident
+from synguard.detect.incident import MOST_MEMBERS, Basis, Incident, distinct
 from synguard.detect.incidents import (
     begin_on_listener,
     begin_on_prefix,
@@ -127,7 +127,7 @@ class Opening:
     def _is_told_of(self, judgement: SourceJudgement, scene: Scene, incidents: Incidents) -> bool:
         """Tell whether a source's flood is part of an incident, or is about to be."""
         source = judgement.reading.source
-        if source in incidents or any(incident.source == source for incident in incidents.values()):
+        if source in incidents or any(one.source == source for one in distinct(incidents.values())):
             return True
         homes = scene.attribution.homes(judgement.reading)
         return any(self._is_suspected_or_open(share.listener, incidents) for share in homes)

@@ -60,8 +60,10 @@ def waiting_clients(memory: ListenerMemory, impact: Impact, snapshot: Snapshot, 
     if share >= CLIENTS_SHARE:
         memory.stalled_until_ns = now_ns
     cohorts, slice_ns = memory.reading.cohorts, snapshot.listener_cohort_ns
-    before = measure(cohorts, slice_ns, window.start_ns, min(window.end_ns, memory.stalled_until_ns))
-    waiting = max(window.half_open * share, float(before.half_open))
+    waiting = window.half_open * share
+    if memory.stalled_until_ns > window.start_ns:
+        before = measure(cohorts, slice_ns, window.start_ns, min(window.end_ns, memory.stalled_until_ns))
+        waiting = max(waiting, float(before.half_open))
     if finding.accept_queue_full:
         return round(waiting)
     most_per_s = max(WAITING_PER_S, TIMES_SERVED * memory.served_per_s)

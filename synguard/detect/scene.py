@@ -120,7 +120,7 @@ class Scene:
     def _busiest_allowance_ns(self) -> int:
         """Return the allowance of the listener with most attempts in the ring; the cold one without any."""
         weighed = [
-            (sum(cohort.attempts for cohort in reading.cohorts), self.allowance_ns(reading.listener))
+            (sum([attempts for _, attempts, _ in reading.cohorts]), self.allowance_ns(reading.listener))
             for reading in self.snapshot.listeners
         ]
         return max(weighed)[1] if weighed else HandshakeTimes().allowance_ns(self.thresholds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from heapq import nlargest
 
@@ -82,10 +82,8 @@ def judge_source(
     reading = memory.reading
     if unfinished(reading.cohorts) < min(thresholds.source_half_open_per_s / 2, thresholds.min_attempts):
         return None
-    young_ns = max(YOUNGEST_NS, allowance_ns)
     slice_ns, now_ns = snapshot.source_cohort_ns, snapshot.time_ns
     sure = matured(reading.cohorts, slice_ns, now_ns, max(NS_PER_S, allowance_ns), NS_PER_S)
-    young = matured(reading.cohorts, slice_ns, now_ns, young_ns, NS_PER_S)
     threshold_per_s = _threshold_per_s(memory, sure, thresholds)
     raised = None
     is_away = (
@@ -96,11 +94,26 @@ def judge_source(
     if not is_away and (not is_scan(reading) or asks_one(reading)):
         if _is_flood(sure, threshold_per_s, thresholds) and _is_long(sure, slice_ns):
             raised = sure
-        elif _is_flood(young, threshold_per_s, thresholds) and is_very_many(reading, snapshot, thresholds):
-            with_young = measure(reading.cohorts, slice_ns, young.start_ns, now_ns + slice_ns)
-            raised = young if _is_long(with_young, slice_ns) else None
+        elif is_very_many(reading, snapshot, thresholds):
+            raised = _early_flood(reading, snapshot, threshold_per_s, thresholds, allowance_ns)
     holding = sure if _goes_on(sure, threshold_per_s) else None
     return SourceJudgement(reading, threshold_per_s, raised, holding, allowance_ns)
+
+
+def _early_flood(
+    reading: SourceReading,
+    snapshot: Snapshot,
+    threshold_per_s: float,
+    thresholds: Thresholds,
+    allowance_ns: int,
+) -> Window | None:
+    """Return the window directly behind the allowance if it shows a flood."""
+    slice_ns, now_ns = snapshot.source_cohort_ns, snapshot.time_ns
+    young = matured(reading.cohorts, slice_ns, now_ns, max(YOUNGEST_NS, allowance_ns), NS_PER_S)
+    if not _is_flood(young, threshold_per_s, thresholds):
+        return None
+    with_young = measure(reading.cohorts, slice_ns, young.start_ns, now_ns + slice_ns)
+    return young if _is_long(with_young, slice_ns) else None
 
 
 def judge_prefix(
@@ -152,17 +165,17 @@ def hot_sources(snapshot: Snapshot, most: int) -> list[SourceReading]:
     return [reading for _, _, reading in weighed[:most]]
 
 
-def scanned_half_open(snapshot: Snapshot, half_open_by_slice: dict[int, int], window: Window) -> int:
-    """Return how many half-open attempts of a closed bucket's ``window`` scanning sources may have made.
+def scanned_by_slice(snapshot: Snapshot, start_ns: int, end_ns: int) -> Mapping[int, int]:
+    """Return the half-open attempts of scanning sources in the slices that touch a window.
 
     Those of the greatest few alone: random ports from one source are a scan, from many they are a flood.
     """
-    slice_ns = snapshot.source_cohort_ns
+    from_ns = start_ns - snapshot.source_cohort_ns
     scanners = {
         str(reading.source): {
-            cohort.start_ns: cohort.attempts - cohort.completed
-            for cohort in reading.cohorts
-            if window.start_ns - slice_ns < cohort.start_ns < window.end_ns
+            began_ns: attempts - completed
+            for began_ns, attempts, completed in reading.cohorts
+            if from_ns < began_ns < end_ns
         }
         for reading in snapshot.sources
         if is_scan(reading)
@@ -171,4 +184,4 @@ def scanned_half_open(snapshot: Snapshot, half_open_by_slice: dict[int, int], wi
     scanned = Counter[int]()
     for name in greatest:
         scanned.update(scanners[name])
-    return sum(min(count, half_open_by_slice.get(start, 0)) for start, count in scanned.items())
+    return scanned

@@ -6,10 +6,9 @@ figures, and the ratio of a window of such cohorts means what it says, while tra
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 
 from synguard.detect.thresholds import NS_PER_S
 from synguard.model import Cohort
@@ -22,8 +21,6 @@ BUSY_SHARE = 0.1
 
 #: No intensity is averaged over less: shorter bursts are no floods.
 SHORTEST_NS = 50_000_000
-
-_start_ns = attrgetter("start_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +76,22 @@ class Window:
 
 def measure(cohorts: Sequence[Cohort], slice_ns: int, start_ns: int, end_ns: int) -> Window:
     """Return the window of the cohorts that lie wholly between two moments; ``cohorts`` oldest first."""
-    first = bisect_left(cohorts, start_ns, key=_start_ns)
-    last = bisect_right(cohorts, end_ns - slice_ns, key=_start_ns)
+    first = bisect_left(cohorts, (start_ns,))
+    last = bisect_left(cohorts, (end_ns - slice_ns + 1,))
     chosen = cohorts[first:last]
-    unfinished = [max(0, cohort.attempts - cohort.completed) for cohort in chosen]
-    bar = max(1.0, BUSY_SHARE * max(unfinished, default=0))
-    busy = [cohort.start_ns for cohort, count in zip(chosen, unfinished, strict=True) if count >= bar]
+    unfinished = [attempts - done if attempts > done else 0 for _, attempts, done in chosen]
+    peak = max(unfinished, default=0)
+    bar = max(1.0, BUSY_SHARE * peak)
+    busy = [place for place, count in enumerate(unfinished) if count >= bar]
     return Window(
         start_ns=start_ns,
         end_ns=end_ns,
-        attempts=sum(cohort.attempts for cohort in chosen),
+        attempts=sum([attempts for _, attempts, _ in chosen]),
         half_open=sum(unfinished),
         busy_slices=len(busy),
-        busy_from_ns=busy[0] if busy else start_ns,
-        busy_until_ns=busy[-1] + slice_ns if busy else start_ns,
-        peak_half_open=max(unfinished, default=0),
+        busy_from_ns=chosen[busy[0]].start_ns if busy else start_ns,
+        busy_until_ns=chosen[busy[-1]].start_ns + slice_ns if busy else start_ns,
+        peak_half_open=peak,
     )
 
 
@@ -111,7 +109,7 @@ def matured(cohorts: Sequence[Cohort], slice_ns: int, now_ns: int, age_ns: int, 
 
 def unfinished(cohorts: Sequence[Cohort]) -> int:
     """Return how many attempts of these cohorts have not completed, young ones included."""
-    return sum(cohort.attempts - cohort.completed for cohort in cohorts if cohort.attempts > cohort.completed)
+    return sum([attempts - completed for _, attempts, completed in cohorts if attempts > completed])
 
 
 def half_open_within(cohorts: Sequence[Cohort], window: Window, slice_ns: int) -> int:
