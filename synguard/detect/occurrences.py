@@ -186,7 +186,7 @@ class Occurrences:
         seen: set[Hashable] = set()
         turned_away: set[Hashable] = set()
         of_kind = Counter(affair.last.kind for affair in self._affairs.values())
-        for occurrence in found:
+        for occurrence in sorted(found, key=_rank):
             affair = self._affairs.get(occurrence.key)
             if affair is None and of_kind[occurrence.kind] >= self._most_of_a_kind:
                 turned_away.add(occurrence.key)
@@ -265,6 +265,12 @@ class Occurrences:
     def open_alerts(self) -> tuple[Alert, ...]:
         """Return the open alerts as they stand."""
         return tuple(a.alert() for a in self._affairs.values() if a.phase is not Phase.SUSPECTED)
+
+
+def _rank(occurrence: Occurrence) -> tuple[str, str, str, str]:
+    """Return what puts the occurrences of a snapshot into an order of their own."""
+    about = str(occurrence.source), str(occurrence.listener)
+    return str(occurrence.kind), *about, str(occurrence.alert_class)
 
 
 def _begin(occurrence: Occurrence, snapshot: Snapshot) -> _Affair:
