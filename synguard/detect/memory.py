@@ -19,6 +19,8 @@ FORGET_CLOSED_AFTER_NS = 30 * NS_PER_S
 FORGET_SOURCE_AFTER_NS = 300 * NS_PER_S
 #: Remembered besides those that the last snapshot names.
 SPARE = 512
+#: Baselines kept of listeners that were not met since the detector began, or the clock did, the newest.
+MOST_LEARNED_BEFORE = 1024
 #: After this long in no snapshot what is remembered by moments is of no use any more.
 REST_AFTER_NS = 5 * NS_PER_S
 
@@ -58,7 +60,7 @@ class Memory:
         self.sources: _Kept[Network, SourceMemory] = _Kept()
         self.prefixes: _Kept[Network, PrefixMemory] = _Kept()
         #: What earlier daemons learned of listeners that this one has not met yet.
-        self._learned_before: dict[str, Mapping[str, Any]] = dict(baselines)
+        self._learned_before = _newest(baselines)
         #: Baselines of earlier daemons that could not be understood; those listeners are learned anew.
         self.unreadable = 0
 
@@ -99,10 +101,15 @@ class Memory:
 
     def clear(self) -> None:
         """Forget everybody, but for what is usual: the kernel's clock is another one now."""
-        self._learned_before = dict(self.baselines())
+        self._learned_before = _newest(self.baselines())
         self.listeners.clear()
         self.sources.clear()
         self.prefixes.clear()
+
+
+def _newest(baselines: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the baselines that came last, no more than are kept."""
+    return dict(list(baselines.items())[-MOST_LEARNED_BEFORE:])
 
 
 def _meet(

@@ -40,6 +40,9 @@ from synguard.model import (
     TopSource,
 )
 
+#: Those whose counts an incident keeps apart, at most: a /32 of IPv6 has more prefixes than anybody asks for.
+MOST_TALLIES = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -92,7 +95,9 @@ class _Affair:
     one_way: bool
     phase: Phase = Phase.SUSPECTED
     timeline: Timeline = field(default_factory=Timeline)
+    #: Of whoever had part in it, the latest at the end; and what those came to who are kept no more.
     tallies: dict[Listener | Network, Tally] = field(default_factory=dict)
+    gone: HandshakeCounts = ZERO
     peak_per_s: float = 0.0
     looked_ns: int = 0
     told_ns: int = 0
@@ -106,8 +111,12 @@ class _Affair:
             self.phase = moved(self.phase, Word.SEEN)
         peak = 0.0
         for part in occurrence.parts:
-            self.tallies.setdefault(part.who, Tally(part.before)).absorb(part.reading.counts)
+            tally = self.tallies.pop(part.who, None) or Tally(part.before)
+            tally.absorb(part.reading.counts)
+            self.tallies[part.who] = tally
             peak += peak_per_s(part.reading.cohorts, part.slice_ns, self.looked_ns, snapshot.time_ns)
+        while len(self.tallies) > MOST_TALLIES:
+            self.gone = plus(self.gone, self.tallies.pop(next(iter(self.tallies))).total)
         self.peak_per_s, self.looked_ns = max(self.peak_per_s, peak), snapshot.time_ns
         self.one_way |= snapshot.one_way
         if occurrence.alert_class is not before.alert_class:
@@ -120,7 +129,7 @@ class _Affair:
 
     def total(self) -> HandshakeCounts:
         """Return what came since it began."""
-        total = ZERO
+        total = self.gone
         for tally in self.tallies.values():
             total = plus(total, tally.total)
         return total

@@ -46,6 +46,8 @@ FAILED_PER_ATTEMPT = 0.001
 LATE_READ_S = 1.0
 LATE_READS = 3
 LATE_READS_NS = 10 * NS_PER_S
+#: Readings of a stretch of time that are kept, at most, should the clock stand still.
+MOST_KEPT = 1024
 
 Key = tuple[BlindCause, str | None]
 
@@ -112,7 +114,7 @@ class _Stall:
     def __init__(self) -> None:
         self._probed_packets: int | None = None
         #: (time, packets received), all while the probe stands still: the last 10 s of it.
-        self._received: deque[tuple[int, int]] = deque()
+        self._received: deque[tuple[int, int]] = deque(maxlen=MOST_KEPT)
         self._moved_ns: int | None = None
         self._from_packets = self._moved_packets = 0
         self._is_stalled = False
@@ -170,7 +172,7 @@ class _Updates:
 
     def __init__(self) -> None:
         #: (time, failures by name, attempts), the oldest 3 s old.
-        self._seen: deque[tuple[int, dict[str, int], int]] = deque()
+        self._seen: deque[tuple[int, dict[str, int], int]] = deque(maxlen=MOST_KEPT)
         self._since_ns: int | None = None
 
     def take(self, snapshot: Snapshot) -> Iterator[Finding]:
@@ -202,7 +204,7 @@ class _Reads:
 
     def __init__(self) -> None:
         self._late_reads: int | None = None
-        self._late_ns: deque[int] = deque()
+        self._late_ns: deque[int] = deque(maxlen=MOST_KEPT)
         self._found: Finding | None = None
 
     def take(self, snapshot: Snapshot) -> Iterator[Finding]:
