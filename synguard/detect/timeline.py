@@ -17,11 +17,12 @@ class Timeline:
     def note(
         self, at_s: float, what: str, before: object | None, after: object | None, because: str = ""
     ) -> None:
-        """Add a change, unless it changes nothing."""
+        """Add a change, unless it changes nothing; none is told to have come before those told already."""
         told_before = None if before is None else str(before)
         told_after = None if after is None else str(after)
         if told_before == told_after:
             return
+        at_s = max([at_s, *(change.at_s for change in self._changes[-1:])])
         self._changes.append(Change(at_s, what, told_before, told_after, because))
         if len(self._changes) > MOST_CHANGES:
             # The first entry says how it opened, and stays.
