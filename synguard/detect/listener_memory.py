@@ -90,6 +90,8 @@ class ListenerMemory:
         self.served_per_s = 0.0
         #: Until when clients were seen to wait for answers that did not come.
         self.stalled_until_ns = 0
+        #: Since when young attempts have shown a flood that older ones do not.
+        self.early_since_ns: int | None = None
         self._second_ns = 0
 
     def meet(self, reading: ListenerReading, snapshot: Snapshot, *, frozen: bool) -> None:

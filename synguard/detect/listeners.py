@@ -13,6 +13,7 @@ Attempts that clients sent again because nobody answers them are no flood's (``o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -111,9 +112,9 @@ class ListenerJudge:
         old_ns = max(allowance_ns, NS_PER_S)
         old = [*self._looks(memory, old_ns, SURE_NS), *self._looks(memory, old_ns, SLOW_NS)]
         raised = next((look for look in old if self._is_flood(look, self._is_long(look.window))), None)
-        if raised is None:
-            raised = next((look for look in fast if self._is_early_flood(memory, look, allowance_ns)), None)
         holding = next((look for look in old if self._goes_on(look)), None)
+        if raised is None:
+            raised = self._early(memory, fast, allowance_ns, is_held=holding is not None)
         shifted = self._shifted(memory, old[2]) if raised is None else None
         telling = raised or shifted or holding or fast[0]
         return ListenerJudgement(
@@ -184,6 +185,24 @@ class ListenerJudge:
     def _is_current_shift(self, memory: ListenerMemory, shifted: _Look | None, sure: _Look) -> bool:
         """Tell whether a shift is that of attempts still coming: by what is over nobody tells what it was."""
         return shifted is not None and 2 * sure.window.half_open_per_s >= memory.shift.reference_per_s
+
+    def _early(
+        self, memory: ListenerMemory, fast: Sequence[_Look], allowance_ns: int, *, is_held: bool
+    ) -> _Look | None:
+        """Return the look at young attempts that shows a flood, unless those that were young had completed.
+
+        Clients from further away than any before look like a flood for as long as they come: what tells is
+        that nothing of it is left once it is sure. An alert on them must end, for only then they are learned.
+        """
+        now_ns = self._snapshot.time_ns
+        look = next((one for one in fast if self._is_early_flood(memory, one, allowance_ns)), None)
+        if look is None or is_held:
+            memory.early_since_ns = None
+            return look
+        if memory.early_since_ns is None:
+            memory.early_since_ns = now_ns
+        surely_ns = max(allowance_ns, NS_PER_S) + SURE_NS
+        return look if now_ns - memory.early_since_ns <= surely_ns else None
 
     def _is_early_flood(self, memory: ListenerMemory, look: _Look, allowance_ns: int) -> bool:
         """Tell whether a window directly behind the allowance shows a flood."""

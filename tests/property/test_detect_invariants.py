@@ -150,7 +150,7 @@ def test_other_addresses_change_only_names(mix: Mix, key: int) -> None:
 good = st.builds(
     Stream,
     listener=st.sampled_from([WEB, MAIL]),
-    per_s=st.sampled_from([50, 1000, 8000]),
+    per_s=st.sampled_from([50, 1000, 8000, 60_000]),
     start_ms=st.integers(0, 40).map(lambda tick: tick * 100),
     stop_ms=st.just(1_000_000),
     rtt_ms=st.sampled_from([20, 200, 800]),
@@ -159,15 +159,25 @@ good = st.builds(
 crowds = st.lists(good, max_size=4, unique=True)
 
 
+def assert_alone(alert: Alert, others: list[Stream], world: World) -> None:
+    """Hold that no other alert was opened.
+
+    A listener that never saw so many at once takes a crowd beyond 24,000 a second from beyond its allowance
+    for a flood at first (``evidence``); that alert is over within seconds, and hides nothing.
+    """
+    overwhelming = [one for one in others if one.per_s > 24_000 and one.rtt_ms > 500]
+    more = [other for _, other in world.opened() if other.id != alert.id]
+    assert not more or (overwhelming and len(more) <= len(overwhelming))
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from([70, 200, 1500, 10_000]), crowds)
 def test_good_traffic_of_others_never_hides_a_sources_flood(flood_per_s: int, others: list[Stream]) -> None:
     """However much good traffic there is, a flooding source is found, and named."""
     world = World(Detector(Thresholds(), 1), single(flood_per_s, 500), *others, tick_ms=TICK_MS, poll_ms=60)
     alerts = world.run(6500).detector.open_alerts()
-    named = {alert.source for alert in alerts} | {top.source for alert in alerts for top in alert.top_sources}
-    assert FLOODER in named
-    assert len(alerts) == 1
+    (alert,) = (one for one in alerts if FLOODER in {one.source, *(top.source for top in one.top_sources)})
+    assert_alone(alert, others, world)
 
 
 @settings(max_examples=30, deadline=None)
@@ -181,8 +191,9 @@ def test_good_traffic_of_others_never_hides_a_prefixs_flood(
         for place, prefix in enumerate(prefixes[:many])
     ]
     world = World(Detector(Thresholds(), 1), *floods, *others, tick_ms=TICK_MS, poll_ms=60).run(6500)
-    (alert,) = world.detector.open_alerts()
+    (alert,) = (one for one in world.detector.open_alerts() if one.source is not None)
     assert alert.source is not None
+    assert_alone(alert, others, world)
     assert all(prefix.subnet_of(alert.source) for prefix in prefixes[:many])  # type: ignore[arg-type]
 
 
