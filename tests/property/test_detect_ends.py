@@ -135,7 +135,7 @@ def test_a_scan_that_is_over_begins_anew_only_with_a_sample_of_its_own(resumed_p
 
 
 def test_an_alert_on_a_crowd_from_afar_ends_while_the_crowd_goes_on() -> None:
-    """More than a cold listener believes, from 800 ms away: told of once at most, and over once it is sure."""
+    """More than a cold listener believes, from 800 ms away: told of once at most, over once it is sure."""
     crowd = Stream(WEB, 60_000, rtt_ms=800)
     world = World(Detector(Thresholds(), 1), crowd, tick_ms=TICK_MS, poll_ms=60).run(40_000)
     assert len(world.opened()) <= 1
