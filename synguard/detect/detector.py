@@ -243,8 +243,10 @@ class Detector:
     def _follow(self, scene: Scene) -> list[Incident]:
         """Take a snapshot's word on every open incident; return those that got another class."""
         refined = []
-        for incident in distinct(self._incidents.values()):
+        incidents = distinct(self._incidents.values())
+        for incident in incidents:
             follow(incident, scene)
+            told = [other.source for other in incidents if other is not incident]
             going_on = [
                 judgement
                 for basis in incident.members
@@ -252,7 +254,7 @@ class Detector:
                 and (judgement := scene.listeners.get(basis)) is not None
                 and judgement.holding is not None
             ]
-            if (going_on and refine(incident, going_on, scene)) or spare_live_source(incident, scene):
+            if (going_on and refine(incident, going_on, scene, told)) or spare_live_source(incident, scene):
                 refined.append(incident)
         return refined
 

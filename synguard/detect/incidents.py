@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypedDict
 
 from synguard.detect.classify import (
@@ -191,10 +191,16 @@ def spare_live_source(incident: Incident, scene: Scene) -> bool:
     return True
 
 
-def refine(incident: Incident, judgements: Sequence[ListenerJudgement], scene: Scene) -> bool:
+def refine(
+    incident: Incident,
+    judgements: Sequence[ListenerJudgement],
+    scene: Scene,
+    told: Collection[Network | None],
+) -> bool:
     """Count the sources that have part in a flood on listeners; tell whether its class has changed.
 
-    ``judgements`` are those of its listeners whose floods go on; the hardest hit tells the class.
+    ``judgements`` are those of its listeners whose floods go on; the hardest hit tells the class. A source
+    or prefix in ``told`` is named by another incident, and so not by this one.
     """
     _count_sources(incident, [judgement.reading.listener for judgement in judgements], scene)
     worst = max(judgements, key=lambda one: (_half_open_per_s(one), str(one.reading.listener)))
@@ -203,8 +209,11 @@ def refine(incident: Incident, judgements: Sequence[ListenerJudgement], scene: S
         return False
     now_ns = scene.snapshot.time_ns
     verdict = classify(worst, scene)
-    if incident.spares(verdict.source) or not incident.picture(
-        verdict.alert_class, verdict.source, now_ns, REFINE_AFTER_NS
+    is_told = verdict.source is not None and verdict.source in told
+    if (
+        is_told
+        or incident.spares(verdict.source)
+        or not incident.picture(verdict.alert_class, verdict.source, now_ns, REFINE_AFTER_NS)
     ):
         return False
     incident.reclassify(verdict.alert_class, verdict.source, verdict.evidence, scene.snapshot.wall_s)
