@@ -14,7 +14,7 @@ from operator import sub
 from typing import NamedTuple
 
 from synguard.detect.slices import Grid, common
-from synguard.detect.sources import hot_sources, scanned_by_slice
+from synguard.detect.sources import scanned_by_slice
 from synguard.detect.thresholds import NS_PER_S
 from synguard.detect.windows import Window, unfinished
 from synguard.endpoint import Listener, Network
@@ -114,9 +114,14 @@ class Attribution:
     """Answers for one snapshot who made whose half-open attempts; computes only what is asked."""
 
     def __init__(
-        self, snapshot: Snapshot, allowance_ns: Callable[[Listener], int], min_attempts: int
+        self,
+        snapshot: Snapshot,
+        hot_sources: Callable[[], list[SourceReading]],
+        allowance_ns: Callable[[Listener], int],
+        min_attempts: int,
     ) -> None:
         self._snapshot = snapshot
+        self._hot_sources = hot_sources
         self._allowance_ns = allowance_ns
         self._min_attempts = min_attempts
         self._grid = Grid(snapshot)
@@ -141,7 +146,7 @@ class Attribution:
         """Return the sources that likely ask a listener, who explains most of its half-open first."""
         if self._by_listener is None:
             self._by_listener = {}
-            for source in hot_sources(self._snapshot, MOST_SOURCES):
+            for source in self._hot_sources():
                 for share in self.homes(source):
                     self._by_listener.setdefault(share.listener, []).append(share)
             for shares in self._by_listener.values():

@@ -46,6 +46,18 @@ def unheard(counts: HandshakeCounts) -> int:
     return max(0, counts.attempts - counts.answered - counts.refused - counts.dropped_by_us)
 
 
+def has_unheard(before: HandshakeCounts, after: HandshakeCounts) -> bool:
+    """Tell whether any of the attempts by which counts rose is unheard, at less cost than :func:`rise`."""
+    if after.attempts < before.attempts:
+        return unheard(after) > 0
+    heard = (
+        max(0, after.answered - before.answered)
+        + max(0, after.refused - before.refused)
+        + max(0, after.dropped_by_us - before.dropped_by_us)
+    )
+    return after.attempts - before.attempts > heard
+
+
 class Tally:
     """The sum of what cumulative counts rose by since a moment, over any new beginnings of theirs."""
 

@@ -103,6 +103,10 @@ class ListenerMemory:
         entry = Counted(snapshot.time_ns, reading.counts, Marks.of(reading))
         self.history.add(entry, counted_from_zero=from_zero)
 
+    def rest(self) -> None:
+        """Keep of its latest counts no more than the newest."""
+        self.history.rest()
+
     def lately(self, since_ns: int) -> Lately:
         """Return by how much the counts rose since a moment within the ring."""
         before = self.history.before(since_ns)

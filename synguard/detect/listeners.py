@@ -82,6 +82,8 @@ class _Look(NamedTuple):
 
     window: Window
     threshold_per_s: float
+    #: Share (0..1) of its half-open attempts that are left out, for no flood is blamed for them.
+    excused_share: float = 0.0
 
 
 class ListenerJudge:
@@ -125,7 +127,7 @@ class ListenerJudge:
             holding=holding.window if holding else (shifted.window if shifted else None),
             current=any(self._goes_on(look) for look in fast) or shifted is not None,
             is_slow=shifted is not None,
-            excused_share=self._excused_share(old[0], memory, old_ns),
+            excused_share=old[0].excused_share,
             is_pressed=self._is_pressed(memory),
         )
 
@@ -134,21 +136,10 @@ class ListenerJudge:
         last = measure(memory.reading.cohorts, slice_ns, now_ns - PRESSED_NS, now_ns + slice_ns)
         return last.half_open >= PRESSED
 
-    def _excused_share(self, look: _Look, memory: ListenerMemory, old_ns: int) -> float:
-        """Return the share of the sure window's half-open attempts that no flood is blamed for."""
-        whole = matured(
-            memory.reading.cohorts,
-            self._snapshot.listener_cohort_ns,
-            self._snapshot.time_ns,
-            old_ns,
-            SURE_NS,
-        )
-        return 1.0 - look.window.half_open / whole.half_open if whole.half_open else 0.0
-
     def _looks(self, memory: ListenerMemory, age_ns: int, length_ns: int) -> tuple[_Look, _Look]:
         """Return a window less what was refused, for the usual threshold, and the whole for the other."""
         reading, slice_ns = memory.reading, self._snapshot.listener_cohort_ns
-        window = matured(reading.cohorts, slice_ns, self._snapshot.time_ns, age_ns, length_ns)
+        whole = window = matured(reading.cohorts, slice_ns, self._snapshot.time_ns, age_ns, length_ns)
         if reading.listener.port == 0 and window.half_open:
             window = window.without(self._attribution.scanned(reading, window))
         lately = memory.lately(window.start_ns)
@@ -156,8 +147,10 @@ class ListenerJudge:
         waiting = waiting_clients(memory, self._impact, self._snapshot, window)
         usual_per_s = memory.usual.threshold_per_s(self._snapshot.wall_s, self._thresholds.half_open_per_s)
         refused_per_s = max(self._thresholds.refused_per_s, TIMES_SERVED * memory.served_per_s)
+        left = window.without(refused + waiting)
+        excused_share = 1.0 - left.half_open / whole.half_open if whole.half_open else 0.0
         return (
-            _Look(window.without(refused + waiting), usual_per_s),
+            _Look(left, usual_per_s, excused_share),
             _Look(window.without(waiting + self._refused_clients(memory, window, refused)), refused_per_s),
         )
 

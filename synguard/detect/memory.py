@@ -43,7 +43,7 @@ class _Kept(dict[Key, Kept], Generic[Key, Kept]):
             if rank < crowded or silent_ns > _patience_ns(key):
                 del self[key]
             elif silent_ns > REST_AFTER_NS:
-                self[key].history.rest()
+                self[key].rest()
 
 
 def _patience_ns(key: Listener | Network) -> int:
@@ -59,6 +59,8 @@ class Memory:
         self.listeners: _Kept[Listener, ListenerMemory] = _Kept()
         self.sources: _Kept[Network, SourceMemory] = _Kept()
         self.prefixes: _Kept[Network, PrefixMemory] = _Kept()
+        #: Those whom the last snapshot named, in its order.
+        self.met_sources: list[SourceMemory] = []
         #: What earlier daemons learned of listeners that this one has not met yet.
         self._learned_before = _newest(baselines)
         #: Baselines of earlier daemons that could not be understood; those listeners are learned anew.
@@ -73,13 +75,22 @@ class Memory:
                 baseline = self._learned(listener)
                 known = self.listeners[listener] = ListenerMemory(listener_reading, baseline)
             known.meet(listener_reading, snapshot, frozen=listener in alarmed)
-        for reading in snapshot.sources:
-            _meet(self.sources, SourceMemory, reading, snapshot)
+        self.met_sources = [self._meet_source(reading, snapshot) for reading in snapshot.sources]
         for reading in snapshot.prefixes:
-            _meet(self.prefixes, PrefixMemory, reading, snapshot)
+            prefix = self.prefixes.get(reading.source)
+            if prefix is None:
+                prefix = self.prefixes[reading.source] = PrefixMemory(reading)
+            prefix.meet(reading, snapshot)
         self.listeners.forget(snapshot.time_ns, len(snapshot.listeners), alarmed)
         self.sources.forget(snapshot.time_ns, len(snapshot.sources), ())
         self.prefixes.forget(snapshot.time_ns, len(snapshot.prefixes), ())
+
+    def _meet_source(self, reading: SourceReading, snapshot: Snapshot) -> SourceMemory:
+        source = self.sources.get(reading.source)
+        if source is None:
+            source = self.sources[reading.source] = SourceMemory(reading)
+        source.meet(reading, snapshot)
+        return source
 
     def _learned(self, listener: Listener) -> Baseline | None:
         """Return what an earlier daemon learned of a listener; nothing of it if that cannot be read."""
@@ -104,21 +115,10 @@ class Memory:
         self._learned_before = _newest(self.baselines())
         self.listeners.clear()
         self.sources.clear()
+        self.met_sources.clear()
         self.prefixes.clear()
 
 
 def _newest(baselines: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Return the baselines that came last, no more than are kept."""
     return dict(list(baselines.items())[-MOST_LEARNED_BEFORE:])
-
-
-def _meet(
-    kept: _Kept[Network, SourceMemory] | _Kept[Network, PrefixMemory],
-    kind: type[SourceMemory],
-    reading: SourceReading,
-    snapshot: Snapshot,
-) -> None:
-    known = kept.get(reading.source)
-    if known is None:
-        known = kept[reading.source] = kind(reading)  # type: ignore[assignment]
-    known.meet(reading, snapshot)

@@ -33,9 +33,8 @@ class Others:
 
     def find(self, scene: Scene) -> Iterator[Occurrence]:
         """Yield what a scene shows."""
-        for reading in scene.everybody:
-            if _may_scan(reading):
-                memory = scene.memory.sources[reading.source]
+        for memory in scene.everybody:
+            if _may_scan(memory.reading):
                 now_ns, one_way = scene.snapshot.time_ns, scene.snapshot.one_way
                 for scan in judge_scan(memory, scene.thresholds, now_ns, one_way=one_way):
                     yield _scan(scan, scene.snapshot.source_cohort_ns)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from ipaddress import ip_network
 
 from synguard.detect.windows import unfinished
 from synguard.endpoint import Network
@@ -24,6 +23,8 @@ NARROWED_SHARE = 0.9
 MOST_PREFIXES = 256
 #: A prefix of fewer sources is not a prefix's flood but a few sources'.
 LEAST_SOURCES = 3
+
+_NOTHING = (0, 0)
 
 
 def widest(network: Network) -> Network:
@@ -70,23 +71,28 @@ def merged(snapshot: Snapshot, leave_out: Callable[[SourceReading], bool]) -> tu
     hot = _hot(snapshot.prefixes)
     if not hot:
         return ()
-    own = _cohorts_of_sources(snapshot.sources, hot, leave_out)
-    readings = {reading.source: _less(reading, own.get(reading.source, {})) for reading in hot}
+    own = _slices_of_sources(snapshot.sources, [reading for _, reading in hot], leave_out)
+    readings: dict[Network, SourceReading] = {}
+    weights: dict[Network, float] = {}
+    for weight, reading in hot:
+        gone = own.get(reading.source)
+        left = reading if gone is None else _less(reading, gone)
+        half_open = weight if gone is None else unfinished(left.cohorts)
+        if half_open > 0:
+            readings[reading.source], weights[reading.source] = left, float(half_open)
     found = []
     for networks in grouped(readings).values():
-        weights = {network: float(unfinished(readings[network].cohorts)) for network in networks}
-        weights = {network: weight for network, weight in weights.items() if weight > 0}
-        if weights:
-            best = narrowed(weights)
-            found.append(_sum(best, [readings[network] for network in weights if is_in(network, best)]))
+        best = narrowed({network: weights[network] for network in networks})
+        found.append(_sum(best, [readings[network] for network in networks if is_in(network, best)]))
     return tuple(found)
 
 
-def _hot(prefixes: Sequence[SourceReading]) -> list[SourceReading]:
+def _hot(prefixes: Sequence[SourceReading]) -> list[tuple[int, SourceReading]]:
+    """Return the prefixes with most unfinished attempts, and how many those are."""
     weighed = [(unfinished(reading.cohorts), str(reading.source), reading) for reading in prefixes]
     weighed = [item for item in weighed if item[0] > 0]
     weighed.sort(key=lambda item: (-item[0], item[1]))
-    return [reading for _, _, reading in weighed[:MOST_PREFIXES]]
+    return [(weight, reading) for weight, _, reading in weighed[:MOST_PREFIXES]]
 
 
 def is_in(network: Network, prefix: Network) -> bool:
@@ -94,46 +100,57 @@ def is_in(network: Network, prefix: Network) -> bool:
     return network.version == prefix.version and network.subnet_of(prefix)  # type: ignore[arg-type]
 
 
-def _cohorts_of_sources(
+class _Slices(dict[int, list[int]]):
+    """Attempts and completed ones of several rings by the start of their slice."""
+
+    def add(self, cohorts: Iterable[Cohort]) -> None:
+        """Add a ring's."""
+        for start_ns, attempts, completed in cohorts:
+            total = self.get(start_ns)
+            if total is None:
+                self[start_ns] = [attempts, completed]
+            else:
+                total[0] += attempts
+                total[1] += completed
+
+
+def _slices_of_sources(
     sources: Sequence[SourceReading],
     prefixes: Sequence[SourceReading],
     leave_out: Callable[[SourceReading], bool],
-) -> dict[Network, dict[int, Cohort]]:
+) -> dict[Network, _Slices]:
     """Return by prefix what the sources to be left out have in each slice."""
     lengths = {reading.source.version: reading.source.prefixlen for reading in prefixes}
-    own: dict[Network, dict[int, Cohort]] = {}
+    known = {_start(reading.source, reading.source.prefixlen): reading.source for reading in prefixes}
+    own: dict[Network, _Slices] = {}
     for reading in sources:
-        length = lengths.get(reading.source.version)
-        if length is None or length > reading.source.prefixlen or not leave_out(reading):
-            continue
-        prefix = ip_network((reading.source.network_address, length), strict=False)
-        slices = own.setdefault(prefix, {})
-        for start_ns, attempts, completed in reading.cohorts:
-            before = slices.get(start_ns, Cohort(start_ns, 0, 0))
-            slices[start_ns] = Cohort(start_ns, before.attempts + attempts, before.completed + completed)
+        length = lengths.get(reading.source.version, reading.source.max_prefixlen)
+        prefix = known.get(_start(reading.source, length)) if length <= reading.source.prefixlen else None
+        if prefix is not None and leave_out(reading):
+            own.setdefault(prefix, _Slices()).add(reading.cohorts)
     return own
 
 
-def _less(reading: SourceReading, own: dict[int, Cohort]) -> SourceReading:
-    if not own:
-        return reading
+def _start(network: Network, length: int) -> tuple[int, int]:
+    """Return an IP version and the first ``length`` bits of a network's addresses, as a number."""
+    return network.version, int(network.network_address) >> (network.max_prefixlen - length)
+
+
+def _less(reading: SourceReading, own: _Slices) -> SourceReading:
     cohorts = []
     for start_ns, attempts, completed in reading.cohorts:
-        gone = own.get(start_ns, Cohort(start_ns, 0, 0))
-        left = max(0, attempts - gone.attempts)
-        cohorts.append(Cohort(start_ns, left, min(left, max(0, completed - gone.completed))))
+        gone = own.get(start_ns, _NOTHING)
+        left = max(0, attempts - gone[0])
+        cohorts.append(Cohort(start_ns, left, min(left, max(0, completed - gone[1]))))
     return replace(reading, cohorts=tuple(cohorts))
 
 
 def _sum(network: Network, readings: Sequence[SourceReading]) -> SourceReading:
     if len(readings) == 1:
         return readings[0]
-    slices: dict[int, list[int]] = {}
+    slices = _Slices()
     for reading in readings:
-        for start_ns, attempts, completed in reading.cohorts:
-            total = slices.setdefault(start_ns, [0, 0])
-            total[0] += attempts
-            total[1] += completed
+        slices.add(reading.cohorts)
     counts = HandshakeCounts(
         attempts=sum(reading.counts.attempts for reading in readings),
         completed=sum(reading.counts.completed for reading in readings),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from itertools import accumulate
 
 from synguard.detect.allowance import HandshakeTimes
 from synguard.detect.attribution import MOST_SOURCES, Attribution, Share
@@ -40,24 +41,30 @@ class Scene:
         named: Collection[Network],
     ) -> None:
         #: Every watched source, those that wait for an answer too.
-        self.everybody = snapshot.sources
+        self.everybody = memory.met_sources
+        self._every_reading = snapshot.sources
         # Where answers cannot be seen, nobody can be told to wait for one.
         self._is_waiting = {
-            reading.source
-            for reading in (() if snapshot.one_way else snapshot.sources)
-            if reading.source not in named and memory.sources[reading.source].is_waiting(snapshot.time_ns)
+            one.reading.source
+            for one in (() if snapshot.one_way else memory.met_sources)
+            if one.is_waiting(snapshot.time_ns) and one.reading.source not in named
         }
-        active = tuple(one for one in snapshot.sources if one.source not in self._is_waiting)
-        self.snapshot = replace(snapshot, sources=active)
+        active = memory.met_sources
+        if self._is_waiting:
+            active = [one for one in active if one.reading.source not in self._is_waiting]
+        self._active = active
+        self._hot_sources: list[SourceReading] | None = None
+        self.snapshot = replace(snapshot, sources=tuple(one.reading for one in active))
         self.memory = memory
         self.thresholds = thresholds
         self.impact = impact
-        self.attribution = Attribution(self.snapshot, self.allowance_ns, thresholds.min_attempts)
+        self.attribution = Attribution(
+            self.snapshot, self.hot_sources, self.allowance_ns, thresholds.min_attempts
+        )
         self.source_allowance_ns = (
             self._busiest_allowance_ns() if snapshot.sources or snapshot.prefixes else 0
         )
         self.listeners = self._judge_listeners()
-        self._hottest: set[Network] | None = None
         self.sources = self._judge_sources()
         self._prefixes: tuple[SourceReading, ...] | None = None
         self.prefixes = self._judge_prefixes()
@@ -98,9 +105,15 @@ class Scene:
     def merged_prefixes(self) -> tuple[SourceReading, ...]:
         """Return the snapshot's prefixes, neighbours merged, less what single sources account for."""
         if self._prefixes is None:
-            whole = replace(self.snapshot, sources=self.everybody)
+            whole = replace(self.snapshot, sources=self._every_reading)
             self._prefixes = merged(whole, self._has_own_reason)
         return self._prefixes
+
+    def hot_sources(self) -> list[SourceReading]:
+        """Return the sources with most unfinished attempts in the ring, the greatest first, but not all."""
+        if self._hot_sources is None:
+            self._hot_sources = hot_sources(self._active, MOST_SOURCES)
+        return self._hot_sources
 
     def allowance_ns(self, listener: Listener) -> int:
         """Return how long a handshake is given at a listener of the snapshot, in nanoseconds."""
@@ -134,17 +147,13 @@ class Scene:
         return {listener: judgement for listener, judgement in judged.items() if judgement}
 
     def _judge_sources(self) -> dict[Network, SourceJudgement]:
-        judged = {
-            reading.source: judge_source(
-                self.memory.sources[reading.source],
-                self.snapshot,
-                self.thresholds,
-                self.source_allowance_ns,
-                self._asks_one_listener,
+        judged = (
+            judge_source(
+                memory, self.snapshot, self.thresholds, self.source_allowance_ns, self._asks_one_listener
             )
-            for reading in self.snapshot.sources
-        }
-        return {source: judgement for source, judgement in judged.items() if judgement}
+            for memory in self._active
+        )
+        return {judgement.reading.source: judgement for judgement in judged if judgement}
 
     def _asks_one_listener(self, reading: SourceReading) -> bool:
         """Tell whether a source that has scanned floods a listener now, most of whose half-open it explains.
@@ -153,17 +162,16 @@ class Scene:
         """
         if reading.counts.attempts <= ATTEMPTS_PER_TARGET * reading.targets_estimated:
             return False
-        if self._hottest is None:
-            self._hottest = {one.source for one in hot_sources(self.snapshot, MOST_SOURCES)}
-        if reading.source not in self._hottest:
+        if not any(one is reading for one in self.hot_sources()):
             return False
         homes = self.attribution.homes(reading)
         return any(share.share >= MAIN_SHARE and share.listener.port != 0 for share in homes)
 
     def _judge_prefixes(self) -> dict[Network, SourceJudgement]:
         """Judge the merged prefixes, each by the widest it may be merged into, where all make a flood."""
-        total = sum(unfinished(reading.cohorts) for reading in self.snapshot.prefixes)
-        if total < self.thresholds.prefix_half_open_per_s:
+        needed = self.thresholds.prefix_half_open_per_s
+        so_far = accumulate(unfinished(reading.cohorts) for reading in self.snapshot.prefixes)
+        if not any(total >= needed for total in so_far):
             return {}
         judged = {
             reading.source: judge_prefix(reading, self.snapshot, self.thresholds, self.source_allowance_ns)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from synguard.detect.counts import Counted, CountHistory, rise, unheard
+from synguard.detect.counts import Counted, CountHistory, has_unheard, rise, unheard
 from synguard.detect.listener_memory import counted_from_zero
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S
-from synguard.detect.windows import RING_NS
+from synguard.detect.windows import RING_NS, unfinished
 from synguard.model import AlertClass, HandshakeCounts, Snapshot, SourceReading
 
 #: A source's unanswered attempts are looked at over this long.
@@ -65,6 +65,8 @@ class SourceMemory:
     def __init__(self, reading: SourceReading) -> None:
         self.reading = reading
         self.history = CountHistory(NS_PER_S, RING_NS)
+        #: Its unfinished attempts in the ring, young ones included.
+        self.unfinished = 0
         self.met_ns = 0
         self._bases = (reading, reading)
         self._stretch_ns = 0
@@ -90,7 +92,12 @@ class SourceMemory:
         if reading.counts.attempts < self.reading.counts.attempts:
             self._told.clear()
         self.reading, self.met_ns = reading, snapshot.time_ns
+        self.unfinished = unfinished(reading.cohorts)
         self.history.add(Counted(snapshot.time_ns, reading.counts), counted_from_zero=from_zero)
+
+    def rest(self) -> None:
+        """Keep of its latest counts no more than the newest."""
+        self.history.rest()
 
     @property
     def asked(self) -> Asked:
@@ -145,7 +152,10 @@ class SourceMemory:
         or by sending each SYN again after a second, as every stack does (RFC 6298: one second at first).
         Before that second is over nothing tells them from a flood, so nobody is blamed yet.
         """
-        lately = rise(self.history.before(now_ns - WAITING_SPAN_NS).counts, self.reading.counts)
+        before = self.history.before(now_ns - WAITING_SPAN_NS).counts
+        if not has_unheard(before, self.reading.counts):
+            return False
+        lately = rise(before, self.reading.counts)
         waiting = unheard(lately)
         if waiting == 0 or 2 * waiting < lately.attempts - lately.completed:
             return False
@@ -160,12 +170,13 @@ class SourceMemory:
         return old < LEAST_TELLING or lately.syn_retransmits >= RETRIED * old
 
 
-class PrefixMemory(SourceMemory):
+class PrefixMemory:
     """One watched prefix's counts over a minute and more."""
 
     def __init__(self, reading: SourceReading) -> None:
-        super().__init__(reading)
+        self.reading = reading
         self.minute = CountHistory(PREFIX_SPACING_NS, PREFIX_REACH_NS)
+        self.met_ns = 0
 
     @property
     def minute_ago(self) -> Counted:
@@ -176,8 +187,11 @@ class PrefixMemory(SourceMemory):
         """Take in a new reading."""
         first = self.met_ns == 0
         from_zero = first and counted_from_zero(reading.counts.attempts, reading.cohorts)
-        super().meet(reading, snapshot)
+        self.reading, self.met_ns = reading, snapshot.time_ns
         self.minute.add(Counted(snapshot.time_ns, reading.counts), counted_from_zero=from_zero)
+
+    def rest(self) -> None:
+        """Keep everything: a minute is looked back on, whoever is silent in it."""
 
 
 def _first_base(reading: SourceReading, *, from_zero: bool) -> SourceReading:

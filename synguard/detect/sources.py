@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nlargest
+from heapq import nlargest, nsmallest
 
 from synguard.detect.counts import rise
 from synguard.detect.prefixes import LEAST_SOURCES
@@ -80,7 +80,7 @@ def judge_source(
     ``asks_one`` tells of one that has had too many targets to tell how many it asks now whether it is one.
     """
     reading = memory.reading
-    if unfinished(reading.cohorts) < min(thresholds.source_half_open_per_s / 2, thresholds.min_attempts):
+    if memory.unfinished < min(thresholds.source_half_open_per_s / 2, thresholds.min_attempts):
         return None
     slice_ns, now_ns = snapshot.source_cohort_ns, snapshot.time_ns
     sure = matured(reading.cohorts, slice_ns, now_ns, max(NS_PER_S, allowance_ns), NS_PER_S)
@@ -157,12 +157,10 @@ def _threshold_per_s(memory: SourceMemory, window: Window, thresholds: Threshold
     return thresholds.source_half_open_per_s
 
 
-def hot_sources(snapshot: Snapshot, most: int) -> list[SourceReading]:
+def hot_sources(sources: Sequence[SourceMemory], most: int) -> list[SourceReading]:
     """Return the sources with most unfinished attempts in the ring, the greatest first."""
-    weighed = [(unfinished(reading.cohorts), str(reading.source), reading) for reading in snapshot.sources]
-    weighed = [item for item in weighed if item[0] >= 8]
-    weighed.sort(key=lambda item: (-item[0], item[1]))
-    return [reading for _, _, reading in weighed[:most]]
+    weighed = [(-one.unfinished, str(one.reading.source), one) for one in sources if one.unfinished >= 8]
+    return [one.reading for _, _, one in nsmallest(most, weighed)]
 
 
 def scanned_by_slice(snapshot: Snapshot, start_ns: int, end_ns: int) -> Mapping[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from synguard.detect.thresholds import NS_PER_S
 from synguard.model import Cohort
@@ -23,8 +23,7 @@ BUSY_SHARE = 0.1
 SHORTEST_NS = 50_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """The attempts that began within a stretch of time, and how many of them are unfinished."""
 
     start_ns: int
@@ -71,7 +70,7 @@ class Window:
     def without(self, half_open: int) -> Window:
         """Return this window less so many half-open attempts, which somebody else accounts for."""
         gone = min(half_open, self.half_open)
-        return replace(self, attempts=self.attempts - gone, half_open=self.half_open - gone)
+        return self._replace(attempts=self.attempts - gone, half_open=self.half_open - gone)
 
 
 def measure(cohorts: Sequence[Cohort], slice_ns: int, start_ns: int, end_ns: int) -> Window:
