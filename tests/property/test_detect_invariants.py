@@ -165,7 +165,9 @@ def assert_alone(alert: Alert, others: list[Stream], world: World) -> None:
     A listener that never saw so many at once takes a crowd beyond 24,000 a second from beyond its allowance
     for a flood at first (``evidence``); that alert is over within seconds, and hides nothing.
     """
-    overwhelming = [one for one in others if one.per_s > 24_000 and one.rtt_ms > 500]
+    overwhelming = [
+        one for one in others if one.per_s > 24_000 and one.rtt_ms > Thresholds().allowance_floor_ms
+    ]
     more = [other for _, other in world.opened() if other.id != alert.id]
     assert not more or (overwhelming and len(more) <= len(overwhelming))
 
