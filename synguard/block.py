@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from synguard.endpoint import Network
+from synguard.endpoint import Listener, Network, Target
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A target whose SYNs the probe drops until a moment that the kernel itself enforces."""
+    """A target whose SYNs the probe answers in a way of its own until a moment that the kernel enforces."""
 
-    target: Network
+    #: A source or prefix; for ``greylist`` and ``cookie`` also a listener.
+    target: Target
     until_s: float
     reason: str
     #: ``manual`` for a person's, ``alert`` for the daemon's own.
@@ -19,3 +20,12 @@ class Block:
     alert_id: int | None = None
     created_at_s: float = 0.0
     hits: int = 0
+    #: ``drop``, ``greylist`` or ``cookie``.
+    response: str = "drop"
+
+    @property
+    def network(self) -> Network:
+        """The source or prefix that is the target. Raises ValueError where it is a listener."""
+        if isinstance(self.target, Listener):
+            raise ValueError(f"{self.target} is a listener, and no source")
+        return self.target

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from synguard.endpoint import Listener, Network
+from synguard.handshake import Answer
 from synguard.server import ServerReading
 from synguard.sight import Sight
 
@@ -67,6 +68,14 @@ class ListenerReading:
     #: Cumulative attempts that repeat the sequence number or the source port of the one before them, or have
     #: their destination for a sequence number.
     patterned_attempts: int = 0
+    #: Cumulative first SYNs that a greylist dropped; SYNs answered with our cookies, valid ACKs of those, and
+    #: such flows of which a later segment found its connection's socket.
+    greylisted: int = 0
+    cookies_sent: int = 0
+    cookies_valid: int = 0
+    cookies_connected: int = 0
+    #: None before one was seen.
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)

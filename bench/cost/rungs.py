@@ -17,11 +17,12 @@ from bench.defences.naive.load import load_naive
 from bench.scenario.model import CostScenario
 from synguard.endpoint import Address
 from synguard.errors import UsageError
-from synguard.probe import layout
+from synguard.probe import address_layout
 from synguard.probe.compiler import LoadedObject, load_object
 from synguard.probe.probe import Groups, Loader, Probe, Sizes
 from synguard.probe.programs import TC_EGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.reader import ProbeReader
+from synguard.probe.rules import SourceAction, SourceRules
 from synguard.probe.syscall import map_memlock_bytes
 
 #: Nothing but the return value: what the loop, the writer and the call cost.
@@ -135,13 +136,12 @@ def probe_rung(probe: Probe, blocks: int) -> Rung:
     """Return the probe as a rung; the caller goes on owning it."""
 
     def block() -> None:
-        value = layout.BLOCK.pack(time.monotonic_ns() + _BLOCK_TTL_NS, 0)
-        for address in _blocked_addresses(blocks):
-            target = (
-                IPv4Network(address) if address.version == 4 else IPv6Network((address, 64), strict=False)
-            )
-            probe.maps["blocks"].update(layout.encode_block_key(target), value)
-        probe.set_block_lengths((64, 128))
+        until_ns = time.monotonic_ns() + _BLOCK_TTL_NS
+        targets = (
+            IPv4Network(address) if address.version == 4 else IPv6Network((address, 64), strict=False)
+            for address in _blocked_addresses(blocks)
+        )
+        SourceRules(probe).put(dict.fromkeys(targets, (SourceAction.DROP, until_ns)))
 
     return Rung(
         FULL,
@@ -156,7 +156,7 @@ def probe_rung(probe: Probe, blocks: int) -> Rung:
 def _naive(naive: LoadedObject, blocks: int) -> Rung:
     def block() -> None:
         for address in _blocked_addresses(blocks):
-            naive.maps["blocked"].update(layout.encode_address(address), bytes(8))
+            naive.maps["blocked"].update(address_layout.encode_address(address), bytes(8))
 
     def counts() -> dict[str, int]:
         totals = memoryview(naive.maps["totals"].lookup(_ONLY_KEY) or b"").cast("Q")

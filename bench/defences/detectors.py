@@ -76,11 +76,11 @@ class SynguardRuns(_Detector):
 
 
 @contextlib.contextmanager
-def synguard(target: Target, respond: str, drop: str | None = None) -> Iterator[Deployed]:
-    """Guard the interface with the daemon; ``drop`` is that of its settings."""
+def synguard(target: Target, respond: str, **responses: str) -> Iterator[Deployed]:
+    """Guard the interface with the daemon; ``responses`` are settings of its section ``respond``."""
     settings: dict[str, Mapping[str, Any]] = dict(target.settings)
-    if drop is not None:
-        settings["respond"] = {**settings.get("respond", {}), "drop": drop}
+    if responses:
+        settings["respond"] = {**settings.get("respond", {}), **responses}
     guarded = target.guarded
     with Guard(guarded, target.folder, respond, settings, target.heard) as guard:
         try:

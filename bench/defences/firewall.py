@@ -77,15 +77,15 @@ def nft_table(namespace: str, rules: str, feature: str, family: str = "inet") ->
         run_command(namespace, ["nft", "delete", "table", family, TABLE])
 
 
-class _NftLimit(Deployed):
-    """What the rules' counter tells."""
+class NftCounter(Deployed):
+    """What the counter ``dropped`` of the table ``TABLE`` tells."""
 
     def __init__(self, namespace: str, family: str) -> None:
         self._namespace = namespace
         self._family = family
 
     def dropped_syns(self) -> int:
-        """Return how many SYNs were above the limit."""
+        """Return how many SYNs the rules have dropped."""
         command = ["nft", "-j", "list", "counter", self._family, TABLE, "dropped"]
         listing = run_command(self._namespace, command)
         counters = [entry["counter"] for entry in json.loads(listing)["nftables"] if "counter" in entry]
@@ -106,7 +106,7 @@ def _limited(
     )
     feature = f"CONFIG_NF_TABLES_{family.upper()} and CONFIG_NFT_LIMIT"
     with nft_table(target.guarded.namespace, text, feature, family):
-        yield _NftLimit(target.guarded.namespace, family)
+        yield NftCounter(target.guarded.namespace, family)
 
 
 def nft_limit(target: Target) -> AbstractContextManager[Deployed]:

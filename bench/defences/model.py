@@ -30,6 +30,8 @@ class Target:
     folder: Path
     #: Of synguard, by section and name; other defences have none.
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: Sources that are going to flood, for defences that are told beforehand: addresses or prefixes.
+    flooding: tuple[str, ...] = ()
     #: Called with each log event of a detector, in a thread of its own.
     heard: Callable[[LogEvent], None] = ignore
 
@@ -87,6 +89,8 @@ class Defence:
     needs: tuple[str, ...] = ()
     #: Whether it takes the interface's place for an XDP program, of which there is one.
     takes_xdp: bool = False
+    #: Whether it answers by XDP_TX, for which the far end of the guarded's wire needs a program.
+    answers_by_xdp: bool = False
 
 
 class Joined(Deployed):

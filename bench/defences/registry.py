@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from bench.defences import detectors
+from bench.defences.blocklist import nft_netdev_set, nft_raw_set, synguard_block
 from bench.defences.firewall import (
     GLOBAL_SYN_PER_S,
     SOURCE_SYN_PER_S,
@@ -18,7 +19,7 @@ from bench.defences.firewall import (
 from bench.defences.model import Defence, Deployed, Joined, Target
 from bench.defences.sink import sink
 from bench.defences.synproxy import nft_synproxy
-from bench.defences.sysctls import cookies
+from bench.defences.sysctls import cookies, sysctls_set
 from synguard.errors import UsageError
 
 __all__ = ["DEFENCES", "Defence", "Deployed", "Target", "chosen", "deploy"]
@@ -31,6 +32,19 @@ _SYNGUARD = (_BCC, "XDP", "clsact")
 @contextlib.contextmanager
 def _none(_target: Target) -> Iterator[Deployed]:
     yield Deployed()
+
+
+@contextlib.contextmanager
+def synguard_cookie(target: Target) -> Iterator[Deployed]:
+    """Let synguard answer a flooded listener's SYNs, with all that a client may ask for.
+
+    tcp_syncookies=2 makes cookies possible at any time, tcp_timestamps=2 carries the client's options.
+    """
+    with (
+        sysctls_set(target.guarded.namespace, {"ipv4/tcp_syncookies": "2", "ipv4/tcp_timestamps": "2"}),
+        detectors.synguard(target, respond="enforce", listener_response="cookie") as deployed,
+    ):
+        yield deployed
 
 
 _KINDS = (
@@ -65,6 +79,18 @@ _KINDS = (
         f"The same at the interface's ingress hook, before the stack: above {GLOBAL_SYN_PER_S}/s.",
         nft_ingress_limit,
         needs=("nftables", "CONFIG_NF_TABLES_NETDEV", "CONFIG_NFT_LIMIT"),
+    ),
+    Defence(
+        "nft-raw-set",
+        "nftables drops the SYNs of the flooding sources, of which it is told: prerouting, priority raw.",
+        nft_raw_set,
+        needs=("nftables", "CONFIG_NF_TABLES_INET"),
+    ),
+    Defence(
+        "nft-netdev-set",
+        "The same at the interface's ingress hook, before the stack.",
+        nft_netdev_set,
+        needs=("nftables", "CONFIG_NF_TABLES_NETDEV"),
     ),
     Defence(
         "iptables-hashlimit",
@@ -117,6 +143,28 @@ _KINDS = (
         "synguard-drop",
         "synguard responds, and drops any single source: for where spoofing is impossible.",
         partial(detectors.synguard, respond="enforce", drop="always"),
+        needs=_SYNGUARD,
+        takes_xdp=True,
+    ),
+    Defence(
+        "synguard-greylist",
+        "synguard responds, and greylists listeners whose sources cannot be believed.",
+        partial(detectors.synguard, respond="enforce", listener_response="greylist"),
+        needs=_SYNGUARD,
+        takes_xdp=True,
+    ),
+    Defence(
+        "synguard-cookie",
+        "synguard responds, and answers the SYNs of such listeners itself, with the kernel's SYN cookies.",
+        synguard_cookie,
+        needs=(*_SYNGUARD, "CONFIG_SYN_COOKIES"),
+        takes_xdp=True,
+        answers_by_xdp=True,
+    ),
+    Defence(
+        "synguard-block",
+        "synguard only watches, and a person has blocked the flooding sources.",
+        synguard_block,
         needs=_SYNGUARD,
         takes_xdp=True,
     ),

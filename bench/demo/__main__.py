@@ -31,7 +31,9 @@ from synguard.probe.syscall import program_fd_by_id
 
 TIME_LIMIT_S = 45.0
 _GONE_TIMEOUT_S = 5.0
-_ROW = "{:14}{:>14}{:>12}{:>10}{:>9}{:>9}{:>10}"
+_ROW = "{:14}{:>14}{:>12}{:>10}{:>10}{:>9}{:>9}{:>10}"
+#: What is done about each flood in the end.
+ACTIONS = {SINGLE_SOURCE.name: "drop", SPOOFED.name: "cookie"}
 
 
 class Teller:
@@ -84,8 +86,11 @@ def broken_promises(story: Sequence[PhaseFigures]) -> list[str]:
         broken += _flood_promises(by_name[phase.name], expected_class, limit_ms)
     if _share(by_name[CONTROL.name]) >= 0.5:
         broken.append("control: under 50 % of connections succeed, or the flood proves nothing")
-    if _share(by_name[SINGLE_SOURCE.name]) < 0.99:
-        broken.append("single-source: at least 99 % of connections succeed")
+    for phase in (SINGLE_SOURCE, SPOOFED):
+        if _share(by_name[phase.name]) < 0.99:
+            broken.append(f"{phase.name}: at least 99 % of connections succeed")
+        if by_name[phase.name].action != ACTIONS[phase.name]:
+            broken.append(f"{phase.name}: the response is {ACTIONS[phase.name]}")
     return broken
 
 
@@ -128,15 +133,15 @@ def _perform(tell: Teller) -> tuple[list[PhaseFigures], list[str]]:
 
 
 def _summary(story: Sequence[PhaseFigures]) -> Iterator[str]:
-    titles = ("phase", "good client", "flood sent", "dropped", "alert", "act", "close")
+    titles = ("phase", "good client", "flood sent", "dropped", "answered", "alert", "act", "close")
     yield _ROW.format(*titles)
     for figures in story:
         times = (figures.time_to_alert_ms, figures.time_to_act_ms, figures.time_to_close_ms)
         alert, act, close = ("-" if ms is None else f"{ms:.0f} ms" for ms in times)
-        counts = (figures.flood_packets_sent, figures.flood_packets_dropped)
-        sent, dropped = ("-" if count is None else str(count) for count in counts)
+        counts = (figures.flood_packets_sent, figures.flood_packets_dropped, figures.flood_packets_answered)
+        sent, dropped, answered = ("-" if count is None else str(count) for count in counts)
         good = f"{figures.good_succeeded}/{figures.good_attempted}"
-        yield _ROW.format(figures.phase, good, sent, dropped, alert, act, close)
+        yield _ROW.format(figures.phase, good, sent, dropped, answered, alert, act, close)
 
 
 def _demonstrate(json_file: Path | None) -> int:

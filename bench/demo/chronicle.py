@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from bench.defences.follow import LogEvent
 from bench.flood.plan import FloodReport
-from bench.measure.alerts import AlertStory, stories
+from bench.measure.alerts import RESPONSES, AlertStory, stories
+
+_DOES = {"drop": "are dropped", "greylist": "are greylisted", "cookie": "are answered with cookies"}
 
 
 class Chronicle:
@@ -41,8 +43,13 @@ class Chronicle:
 
     @property
     def time_to_act_ms(self) -> float | None:
-        """From the first packet until the log told of the first block."""
-        return self._ms_since_first(self._blocks[0]) if self._blocks else None
+        """From the first packet until the log told of the first response."""
+        return self._ms_since_first(self._responses[0]) if self._responses else None
+
+    @property
+    def action(self) -> str | None:
+        """The response that was begun last: ``drop``, ``greylist`` or ``cookie``."""
+        return RESPONSES[self._responses[-1].name] if self._responses else None
 
     def time_to_close_ms(self, report: FloodReport) -> float | None:
         """From the flood's last packet until the log told that the last alert had closed."""
@@ -52,17 +59,18 @@ class Chronicle:
         return round((max(closed_ns) - report.last_ns) / 1e6, 1)
 
     @property
-    def blocked(self) -> set[str]:
-        """Whose SYNs were dropped."""
-        return {str(event.fields["target"]) for event in self._blocks}
+    def answered_sources(self) -> set[str]:
+        """Sources that a response was about."""
+        about = (event for event in self._responses if event.name.startswith("source."))
+        return {str(event.fields["target"]) for event in about}
 
     @property
     def _alerts(self) -> list[AlertStory]:
         return stories(list(self._events))
 
     @property
-    def _blocks(self) -> list[LogEvent]:
-        return [event for event in self._events if event.name == "source.blocked"]
+    def _responses(self) -> list[LogEvent]:
+        return [event for event in self._events if event.name in RESPONSES]
 
     def flood_began(self, first_ns: int) -> None:
         """Count times from this moment (CLOCK_MONOTONIC) on."""
@@ -81,8 +89,12 @@ class Chronicle:
             case "alert.refined":
                 what = f"alert {fields['alert_id']} has changed: {fields['changed']}"
                 self._tell(f"daemon: {self._when(event)}: {what}")
-            case "source.blocked":
-                self._tell(f"daemon: {self._when(event)}: SYNs from {fields['target']} are dropped")
+            case name if name in RESPONSES:
+                whose = "from" if name.startswith("source.") else "to"
+                does = _DOES[RESPONSES[name]]
+                self._tell(f"daemon: {self._when(event)}: SYNs {whose} {fields['target']} {does}")
+            case "cookies.for_everybody":
+                self._tell(f"daemon: {self._when(event)}: a client came back, so everybody gets cookies")
             case "alert.closed":
                 self._tell(f"daemon: alert {fields['alert_id']} closed")
 

@@ -1,28 +1,30 @@
 """The demo's phases: what runs in each, and the figures that come out.
 
-Two daemons run, one after the other. The first, in ``off``, sees ``baseline``, in which it learns how long
-handshakes take here and must stay silent, and ``control``. The second, in ``enforce`` with
-``drop = "always"``, sees the rest; ``after`` begins as soon as the last flood is over, while its alert is
-still closing.
+One daemon runs, with ``drop = "always"``. In ``off`` it sees ``baseline``, in which it learns how long
+handshakes take here and must stay silent, and ``control``. Then it is told to enforce, and sees the rest.
+What it does is left to its policy: the single source is dropped; the listener of the spoofed flood is
+greylisted until a client has come back with a cookie, and then everybody is answered with one. ``after``
+begins as soon as the last flood is over, while its alert is still closing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from bench.defences.guard import Guard, LogEvent, Setting, programs_held_by
+from bench.defences.guard import Guard, LogEvent, Setting, programs_held_by, synguard_command
 from bench.demo.chronicle import Chronicle
 from bench.flood.driver import FloodGenerator
 from bench.flood.plan import ANY_IPV4, FloodPlan, FloodReport
 from bench.net import links
-from bench.net.enter import NAMESPACES
-from bench.net.namespaces import SILENT_IPV4, Topology, wait_until
+from bench.net.enter import NAMESPACES, child_environment
+from bench.net.far_end import far_end, load_far_end
+from bench.net.namespaces import SILENT_IPV4, Topology, wait_until, write_sysctls
 from bench.peers.clients import Connection, GoodClient
 from bench.peers.listener import echo
 from bench.scenario.model import ClientSpec
@@ -34,8 +36,6 @@ CONNECTS_PER_S = 80.0
 #: Connections attempted in a phase without a flood, and their pace.
 QUIET_CONNECTS = 220
 QUIET_CONNECTS_PER_S = 110.0
-#: The daemon learns how long handshakes take here from this long a time's connections, about 100.
-LEARNING_S = 1.25
 
 FLOOD_SYN_PER_S = 60_000.0
 FLOOD_S = 4.05
@@ -65,6 +65,8 @@ class PhaseFigures(msgspec.Struct, kw_only=True):
     good_succeeded: int
     flood_packets_sent: int | None = None
     flood_packets_dropped: int | None = None
+    #: With SYN cookies, by the probe.
+    flood_packets_answered: int | None = None
     time_to_alert_ms: float | None = None
     time_to_act_ms: float | None = None
     time_to_close_ms: float | None = None
@@ -83,8 +85,10 @@ class Flooded:
 
 
 CONTROL = Flooded("control", str(SILENT_IPV4), "one flooding address; the daemon only watches")
-SINGLE_SOURCE = Flooded("single-source", str(SILENT_IPV4), "the same flood; the daemon may drop")
-SPOOFED = Flooded("spoofed", str(ANY_IPV4), "every SYN claims another source; nothing answers that yet")
+SINGLE_SOURCE = Flooded("single-source", str(SILENT_IPV4), "the same flood; the daemon may act")
+SPOOFED = Flooded("spoofed", str(ANY_IPV4), "every SYN claims another source; cookies are made by the probe")
+#: Without the kernel's cookies the probe has none to answer with.
+SPOOFED_SYSCTLS = {"ipv4/tcp_syncookies": 2, "ipv4/tcp_timestamps": 2}
 
 
 class Watch:
@@ -94,7 +98,7 @@ class Watch:
         self._tell = tell
         self.chronicle = Chronicle(tell)
         self.guard: Guard
-        self._dropped_before = 0
+        self._before: dict[str, int] = {}
 
     def heard(self, event: LogEvent) -> None:
         """Take in one event of the daemon's log."""
@@ -102,12 +106,12 @@ class Watch:
 
     def next_flood(self) -> None:
         """Follow another flood: what came before is told and done."""
-        self._dropped_before += self.dropped()
+        self._before = dict(self.guard.status()["totals"])
         self.chronicle = Chronicle(self._tell)
 
-    def dropped(self) -> int:
-        """Return how many SYNs the daemon dropped since this flood began."""
-        return int(self.guard.status()["totals"]["dropped_by_us"]) - self._dropped_before
+    def count(self, name: str) -> int:
+        """Return how far one of the daemon's totals went since this flood began."""
+        return int(self.guard.status()["totals"][name]) - self._before.get(name, 0)
 
 
 class Stage:
@@ -116,7 +120,7 @@ class Stage:
     Args:
         topology: its server has ``SERVER_SYSCTLS``.
         generator: between its attacker and its server.
-        folder: for the daemons' files; they share the database there, one after another.
+        folder: for the daemon's files.
         tell: called with each line for the person who watches, from several threads.
 
     """
@@ -129,84 +133,103 @@ class Stage:
         self._folder = folder
         self._tell = tell
         self._address = str(topology.server.ipv4.ip)
-        #: Ids of the eBPF programs that daemons loaded here.
+        #: Ids of the eBPF programs that the daemon loaded here.
         self.programs: set[int] = set()
         #: What went wrong beside the figures, in words.
         self.faults: list[str] = []
 
     def play(self) -> Iterator[PhaseFigures]:
         """Play all phases; yield the figures of each."""
-        with self._watching("off") as watch:
-            self._tell("== baseline: the good client alone")
-            yield self._quiet("baseline")
-            if watch.chronicle.has_alerts:
-                self.faults.append("baseline: no alert")
-            yield self._settled(*self._flood(CONTROL, watch), watch)
-        with self._watching("enforce") as watch:
-            yield self._settled(*self._flood(SINGLE_SOURCE, watch, LEARNING_S), watch)
-            self._check_blocks(SINGLE_SOURCE, watch, {SINGLE_SOURCE.source})
-            watch.next_flood()
-            flooded = self._flood(SPOOFED, watch)
-            self._tell("== after: the good client alone again")
-            after = self._quiet("after")
+        with self._watching() as watch:
+            yield self._baseline(watch)
+            with self._listening():
+                flooded = self._flood(CONTROL, watch)
             yield self._settled(*flooded, watch)
-            self._check_blocks(SPOOFED, watch, set())
+            self._enforce(watch)
+            watch.next_flood()
+            with self._listening():
+                flooded = self._flood(SINGLE_SOURCE, watch)
+            yield self._settled(*flooded, watch)
+            self._check_sources(SINGLE_SOURCE, watch, {SINGLE_SOURCE.source})
+            watch.next_flood()
+            # Cookies are for a listener that is there: it stays until the alert has closed.
+            with self._answering(), self._listening():
+                flooded = self._flood(SPOOFED, watch)
+                self._tell("== after: the good client alone again")
+                after = self._quiet("after")
+                yield self._settled(*flooded, watch)
+            self._check_sources(SPOOFED, watch, set())
         yield after
 
-    def _check_blocks(self, phase: Flooded, watch: Watch, allowed: set[str]) -> None:
-        for source in sorted(watch.chronicle.blocked - allowed):
-            self.faults.append(f"{phase.name}: {source} is not blocked")
+    def _enforce(self, watch: Watch) -> None:
+        """Tell the daemon to act, as a person would."""
+        self._tell("$ synguard respond enforce")
+        argv = synguard_command("respond", "enforce", "--socket", str(watch.guard.socket))
+        subprocess.run(argv, env=child_environment(), check=True, stdout=subprocess.DEVNULL)
+
+    def _baseline(self, watch: Watch) -> PhaseFigures:
+        self._tell("== baseline: the good client alone")
+        with self._listening():
+            figures = self._quiet("baseline")
+        if watch.chronicle.has_alerts:
+            self.faults.append("baseline: no alert")
+        return figures
 
     @contextlib.contextmanager
-    def _watching(self, respond: str) -> Iterator[Watch]:
-        """Run a daemon in that mode while the block lasts, and look at what it leaves behind."""
+    def _answering(self) -> Iterator[None]:
+        """Let the probe's answers reach the client, and the server's kernel make cookies for it."""
+        with contextlib.closing(load_far_end(self._topology)) as loaded, far_end(self._topology, loaded):
+            write_sysctls(self._topology.server.namespace, SPOOFED_SYSCTLS)
+            yield
+
+    def _check_sources(self, phase: Flooded, watch: Watch, allowed: set[str]) -> None:
+        for source in sorted(watch.chronicle.answered_sources - allowed):
+            self.faults.append(f"{phase.name}: nothing is done about {source}")
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[Watch]:
+        """Run the daemon while the block lasts, and look at what it leaves behind."""
         watch = Watch(self._tell)
         settings: dict[str, dict[str, Setting]] = {
             "detect": {"close_after_s": CLOSE_AFTER_S},
             "respond": {"drop": "always"},
         }
-        self._tell(f"daemon: starting, --respond {respond}")
-        with Guard(self._topology.server, self._folder, respond, settings, watch.heard) as watch.guard:
+        self._tell("daemon: starting, --respond off")
+        with Guard(self._topology.server, self._folder, "off", settings, watch.heard) as watch.guard:
             watch.guard.wait_until_ready()
             self.programs |= programs_held_by(watch.guard.pid)
             yield watch
             exit_code = watch.guard.stop()
         if exit_code != 0:
-            self.faults.append(f"the daemon in {respond} stops with exit code 0, not {exit_code}")
-        self._check_left(respond)
+            self.faults.append(f"the daemon stops with exit code 0, not {exit_code}")
+        self._check_left()
 
-    def _check_left(self, respond: str) -> None:
+    def _check_left(self) -> None:
         server = self._topology.server
         number = (NAMESPACES / server.namespace).stat().st_ino
         if list(CLAIMS.glob(f"netns-{number}-*")):
-            self.faults.append(f"the daemon in {respond} leaves no claim on the interface")
+            self.faults.append("the daemon leaves no claim on the interface")
         if links.read_link(server.namespace, server.interface).xdp_attached:
-            self.faults.append(f"the daemon in {respond} leaves no XDP program")
+            self.faults.append("the daemon leaves no XDP program")
         if "clsact" in links.qdisc_kinds(server.namespace, server.interface):
-            self.faults.append(f"the daemon in {respond} leaves no clsact qdisc")
+            self.faults.append("the daemon leaves no clsact qdisc")
 
-    @contextlib.contextmanager
-    def _connecting(self, connects_per_s: float) -> Iterator[GoodClient]:
-        """Run a fresh listener, and the good client that connects to it."""
+    def _listening(self) -> contextlib.AbstractContextManager[object]:
+        """Run a fresh listener, whose queues are empty."""
+        return echo(self._topology.server, [self._address], PORT, QUEUE_ENTRIES)
+
+    def _connecting(self, connects_per_s: float) -> GoodClient:
+        """Return the good client, which connects while its ``with`` block lasts."""
         spec = ClientSpec(name="client", per_s=connects_per_s)
-        with (
-            echo(self._topology.server, [self._address], PORT, QUEUE_ENTRIES),
-            GoodClient(self._topology.client, spec, self._address, PORT) as client,
-        ):
-            yield client
+        return GoodClient(self._topology.client, spec, self._address, PORT)
 
     def _quiet(self, name: str) -> PhaseFigures:
         with self._connecting(QUIET_CONNECTS_PER_S) as client:
             wait_until(lambda: client.attempted >= QUIET_CONNECTS, name, _QUIET_TIMEOUT_S)
             return self._figures(name, client.finish())
 
-    def _flood(
-        self, phase: Flooded, watch: Watch, learning_s: float = 0.0
-    ) -> tuple[PhaseFigures, FloodReport]:
-        """Flood the server while the good client goes on; count the connections begun meanwhile.
-
-        The client begins ``learning_s`` earlier, for a daemon that has never seen this listener.
-        """
+    def _flood(self, phase: Flooded, watch: Watch) -> tuple[PhaseFigures, FloodReport]:
+        """Flood the server while the good client goes on; count the connections begun meanwhile."""
         self._tell(f"== {phase.name}: {phase.purpose}")
         plan = FloodPlan(
             destination=self._address,
@@ -216,13 +239,7 @@ class Stage:
             duration_s=FLOOD_S,
         )
         with self._connecting(CONNECTS_PER_S) as client:
-            learnt_s = time.monotonic() + learning_s
-            expected = 0.9 * CONNECTS_PER_S * learning_s
-            wait_until(
-                lambda: time.monotonic() >= learnt_s and client.attempted >= expected,
-                "the good client",
-                _QUIET_TIMEOUT_S,
-            )
+            wait_until(lambda: client.succeeded > 0, "the good client", _QUIET_TIMEOUT_S)
             watch.chronicle.flood_began(self._generator.start(plan).first_ns)
             report = self._generator.finish(plan)
             self._tell(f"flood: over, {report.frames} SYNs at {report.syn_per_s:.0f}/s")
@@ -237,13 +254,15 @@ class Stage:
         with contextlib.suppress(SynguardError):
             watch.guard.wait_for(lambda: chronicle.all_closed, "closing every alert", _CLOSE_TIMEOUT_S)
         figures.flood_packets_sent = report.frames
-        figures.flood_packets_dropped = watch.dropped()
+        figures.flood_packets_dropped = watch.count("dropped_by_us")
+        figures.flood_packets_answered = watch.count("cookies_sent")
         figures.alert_class = chronicle.alert_class
         figures.time_to_alert_ms = chronicle.time_to_alert_ms
         figures.time_to_act_ms = chronicle.time_to_act_ms
         figures.time_to_close_ms = chronicle.time_to_close_ms(report)
-        figures.action = "drop" if chronicle.blocked else None
-        self._tell(f"daemon: {figures.flood_packets_dropped} of {report.frames} flood packets were dropped")
+        figures.action = chronicle.action
+        what = f"{figures.flood_packets_dropped} SYNs were dropped, {figures.flood_packets_answered} answered"
+        self._tell(f"daemon: of {report.frames} flood packets and the client's, {what}")
         return figures
 
     def _figures(self, name: str, connections: Sequence[Connection]) -> PhaseFigures:

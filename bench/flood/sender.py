@@ -41,6 +41,9 @@ _BURST_FRAMES_MAX = 192
 #: Above it, a call is given work for this long; it takes a part of that for its tries.
 _HORIZON_S = 0.025
 _TRIES = 32_768
+#: Frames that the kernel handles at once, at most. With fewer, pages that come back from the receiver find no
+#: place to go to, and both sides are slower for it.
+_BATCH_FRAMES = 256
 #: A flood that was held up may catch up with twice its rate, and so much longer than it was to last.
 _CATCH_UP = 2.0
 _GRACE_S = 0.1
@@ -128,7 +131,9 @@ class Sender:
         state.due_ns = state.clock_ns = before_ns
         states.update(_FIRST, encode_state(state))
         frame = bytes(frame_bytes(plan))
-        test_run(self._loaded.programs[PROGRAM], frame, repeat=tries, flags=BPF_F_TEST_XDP_LIVE_FRAMES)
+        program = self._loaded.programs[PROGRAM]
+        batch_frames = _BATCH_FRAMES if tries > _BATCH_FRAMES else 0
+        test_run(program, frame, repeat=tries, flags=BPF_F_TEST_XDP_LIVE_FRAMES, batch_frames=batch_frames)
         self._state = decode_state(states.lookup(_FIRST) or b"")
         self._spent_ns += time.monotonic_ns() - before_ns
 

@@ -11,6 +11,15 @@ from bench.measure.observation import Observation
 
 #: What ``expected_class`` and ``class`` say where there should be, or was, no alert.
 SILENCE = "(none)"
+#: What a detector logs when a response begins, and which one it is.
+RESPONSES = {
+    "source.blocked": "drop",
+    "source.greylisted": "greylist",
+    "listener.greylisted": "greylist",
+    "listener.cookies_begun": "cookie",
+}
+#: Those that name a source, and so hit it alone.
+_TO_SOURCES = ("source.blocked", "source.greylisted")
 #: An alert so long after a flood's last packet has nothing to do with it any more.
 _LATE_NS = 3 * 10**9
 
@@ -34,7 +43,7 @@ def stories(events: Sequence[LogEvent]) -> list[AlertStory]:
     """Return the alerts that a log tells of, in the order in which they were raised."""
     told: dict[int, AlertStory] = {}
     for event in events:
-        number = int(event.fields.get("alert_id", 0))
+        number = int(event.fields.get("alert_id") or 0)
         match event.name:
             case "alert.raised":
                 told[number] = AlertStory(event, event)
@@ -51,7 +60,7 @@ def is_right(story: AlertStory, observed: Observation) -> bool:
     fields = story.last.fields
     if expected is None or fields["kind"] != expected.kind:
         return False
-    if not observed.began_ns <= story.raised.seen_ns <= observed.ended_ns + _LATE_NS:
+    if not observed.first_ns <= story.raised.seen_ns <= observed.ended_ns + _LATE_NS:
         return False
     if names_somebody_else(story, observed):
         return False
@@ -79,9 +88,9 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def innocents_blocked(observed: Observation) -> int:
-    """Return how many blocks hit a good client."""
-    blocked = (event for event in observed.events if event.name == "source.blocked")
-    return sum(is_innocent(str(event.fields["target"]), observed) for event in blocked)
+    """Return how many responses to a source hit a good client."""
+    targets = (event.fields.get("target") for event in observed.events if event.name in _TO_SOURCES)
+    return sum(is_innocent(str(target), observed) for target in targets if target is not None)
 
 
 def alert_figures(observed: Observation) -> dict[str, float | None]:
@@ -93,13 +102,13 @@ def alert_figures(observed: Observation) -> dict[str, float | None]:
         "alerts": len(told),
         "false_alarms": len(told) - len(right),
         "innocents_blocked": innocents_blocked(observed),
-        "time_to_act_ms": _first_block_ms(observed),
+        "time_to_act_ms": _first_response_ms(observed),
         "time_to_close_ms": _close_ms(told, observed),
     }
     if expected is not None:
         seen_ns = right[0].raised.seen_ns if right else None
         figures["missed"] = float(not right)
-        figures["time_to_alert_ms"] = None if seen_ns is None else _ms(seen_ns - observed.began_ns)
+        figures["time_to_alert_ms"] = None if seen_ns is None else _ms(seen_ns - observed.first_ns)
     if expected is not None and expected.alert_class is not None and right:
         figures["wrong_class"] = float(right[-1].alert_class != expected.alert_class)
     return figures
@@ -121,9 +130,9 @@ def _ms(span_ns: int) -> float:
     return round(span_ns / 1e6, 1)
 
 
-def _first_block_ms(observed: Observation) -> float | None:
-    blocks = (event.seen_ns for event in observed.events if event.name == "source.blocked")
-    return next((_ms(seen_ns - observed.began_ns) for seen_ns in _from(blocks, observed.began_ns)), None)
+def _first_response_ms(observed: Observation) -> float | None:
+    begun = (event.seen_ns for event in observed.events if event.name in RESPONSES)
+    return next((_ms(seen_ns - observed.first_ns) for seen_ns in _from(begun, observed.first_ns)), None)
 
 
 def _from(moments_ns: Iterator[int], began_ns: int) -> Iterator[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from bench.defences.follow import LogEvent
 from bench.flood.plan import FloodPlan, FloodReport
@@ -43,6 +44,31 @@ class Counted:
     lost_updates: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What was sent before the floods that are measured."""
+
+    frames: int = 0
+    syns: int = 0
+    #: Of the frames, those that the receiver's full ring refused.
+    refused_frames: int = 0
+    #: When the first of them left; None where there was none.
+    first_ns: int | None = None
+
+    @classmethod
+    def of(cls, report: FloodReport, refused_frames: int) -> Self:
+        """Return what one flood was."""
+        return cls(report.frames, report.syns, refused_frames, report.first_ns)
+
+    def __add__(self, later: Earlier) -> Earlier:
+        return Earlier(
+            self.frames + later.frames,
+            self.syns + later.syns,
+            self.refused_frames + later.refused_frames,
+            later.first_ns if self.first_ns is None else self.first_ns,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """A trial; times are CLOCK_MONOTONIC."""
@@ -58,6 +84,10 @@ class Observation:
     began_ns: int
     ended_ns: int
     floods: Sequence[Flood]
+    earlier: Earlier = Earlier()
+    #: SYNs a second that the receiver was found to take before, and whose limit that was.
+    capacity_per_s: float | None = None
+    capacity_limited_by: str | None = None
     #: Over the whole trial, read while all was quiet before and after.
     wire: WireReading
     #: SYNs that good clients sent over the whole trial, by their kernels.
@@ -76,6 +106,16 @@ class Observation:
     timeline: dict[str, list[float | None]] = field(default_factory=dict)
     cpus: int = 2
     receiver_pinned: bool = True
+
+    @property
+    def first_ns(self) -> int:
+        """When the very first packet of any flood left, measured or not."""
+        return self.began_ns if self.earlier.first_ns is None else self.earlier.first_ns
+
+    @property
+    def refused_frames(self) -> int:
+        """Frames of the floods that the receiver's full ring refused."""
+        return self.wire.refused_frames - self.earlier.refused_frames
 
     @property
     def span_s(self) -> float:

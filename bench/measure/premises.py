@@ -59,7 +59,8 @@ def unaccounted_frames(observed: Observation) -> int | None:
     """
     if not observed.generated_frames:
         return None
-    return observed.generated_frames - observed.wire.offered_frames - observed.wire.refused_frames
+    sent = observed.generated_frames + observed.earlier.frames
+    return sent - observed.wire.offered_frames - observed.wire.refused_frames
 
 
 def uncounted_syns(observed: Observation) -> int | None:
@@ -75,13 +76,14 @@ def uncounted_syns(observed: Observation) -> int | None:
     refused = observed.wire.refused_frames
     syns_alone = observed.syns == observed.frames
     explained = min(observed.good_syns, observed.other_frames_lost) + (0 if syns_alone else refused)
-    missing = observed.syns - (refused if syns_alone else 0) + observed.good_syns - counted
+    sent = observed.syns + observed.earlier.syns
+    missing = sent - (refused if syns_alone else 0) + observed.good_syns - counted
     return missing if missing < 0 else max(missing - explained, 0)
 
 
 def refused_share(observed: Observation) -> float:
     """Return which share of the frames sent the receiver's ring refused, 0..1."""
-    return observed.wire.refused_frames / observed.frames if observed.frames else 0.0
+    return observed.refused_frames / observed.frames if observed.frames else 0.0
 
 
 def _unaccounted(observed: Observation) -> Iterator[str]:
@@ -101,7 +103,7 @@ def _rates_missed(observed: Observation) -> Iterator[str]:
 
 
 def _frames_refused(observed: Observation) -> Iterator[str]:
-    if refused := observed.wire.refused_frames:
+    if refused := observed.refused_frames:
         yield f"the receiver's full ring refused {refused} of {observed.frames} frames"
 
 
@@ -126,7 +128,7 @@ def _badly_served(client: ClientSpec, observed: Observation) -> Iterator[str]:
     if not any(one.succeeded for one in attempts):
         yield f"the good client {client.name!r} was never served"
         return
-    answered_ns = observed.began_ns - round((4 * client.rtt_ms + 200) * 1e6)
+    answered_ns = observed.first_ns - round((4 * client.rtt_ms + 200) * 1e6)
     before = [one.succeeded for one in attempts if one.start_ns < answered_ns]
     least = _SERVED_BEFORE_LOSSY if client.loss else _SERVED_BEFORE
     if observed.floods and before and sum(before) < least * len(before):

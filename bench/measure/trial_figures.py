@@ -33,6 +33,8 @@ def figures_of(observed: Observation) -> Figures:
 def facts_of(observed: Observation) -> dict[str, str | None]:
     """Return what is told in words."""
     facts: dict[str, str | None] = {"bottleneck": bottleneck(observed)}
+    if observed.capacity_limited_by is not None:
+        facts["capacity_limited_by"] = observed.capacity_limited_by
     return facts | (alert_facts(observed) if observed.counted.detects else {})
 
 
@@ -92,7 +94,7 @@ def _load(observed: Observation) -> Figures:
     # From the first SYN to the last, there are as many gaps as SYNs less one.
     offered_per_s = sum(flood.report.syn_per_s for flood in observed.floods)
     asked = [flood.plan.syn_per_s for flood in observed.floods]
-    refused = observed.wire.refused_frames
+    refused = observed.refused_frames
     figures: Figures = {
         "asked_syn_per_s": None if None in asked else sum(rate for rate in asked if rate),
         "offered_syn_per_s": offered_per_s,
@@ -104,10 +106,25 @@ def _load(observed: Observation) -> Figures:
         "dropped_syns": observed.counted.dropped_syns,
         "generator_busy": _generator_busy(observed),
     }
+    if observed.capacity_per_s is not None:
+        figures["capacity_syn_per_s"] = observed.capacity_per_s
+    if observed.counted.detects:
+        figures["time_to_drop_ms"] = _time_to_drop_ms(observed, offered_per_s)
     if observed.counted.syns is not None:
-        counted = observed.counted.syns - observed.good_syns
+        earlier = observed.earlier.syns - observed.earlier.refused_frames
+        counted = observed.counted.syns - observed.good_syns - earlier
         figures["processed_syn_per_s"] = counted / observed.syns * offered_per_s
     return figures
+
+
+def _time_to_drop_ms(observed: Observation, offered_per_s: float) -> float | None:
+    """Return when so many of a steady flood's SYNs had come as passed; None where none was dropped."""
+    dropped = observed.counted.dropped_syns
+    plans = [flood.plan for flood in observed.floods]
+    if not dropped or observed.earlier.frames or len(plans) > 1 or plans[0].pattern != "steady":
+        return None
+    passed = max(observed.syns - observed.refused_frames - dropped, 0)
+    return passed / offered_per_s * 1e3 if offered_per_s else None
 
 
 def _generator_busy(observed: Observation) -> float | None:
@@ -125,7 +142,7 @@ def _receiver_busy(observed: Observation) -> float | None:
 def _cost(observed: Observation) -> Figures:
     busy, counted = observed.busy, observed.counted
     figures: Figures = {"map_bytes": counted.map_bytes, "lost_updates": counted.lost_updates}
-    received = observed.frames - observed.wire.refused_frames
+    received = observed.frames - observed.refused_frames
     if busy.receiver_cpu_ns is not None:
         figures["receiver_busy"] = _receiver_busy(observed)
     if busy.receiver_cpu_ns and received > 0:

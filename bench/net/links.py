@@ -265,7 +265,13 @@ class LinkReading:
     up: bool
     received_frames: int
     send_dropped_frames: int
-    xdp_attached: bool
+    #: The id of the XDP program on it, native or generic.
+    xdp_program: int | None
+
+    @property
+    def xdp_attached(self) -> bool:
+        """Whether there is an XDP program."""
+        return self.xdp_program is not None
 
 
 def read_link(namespace: str, interface: str) -> LinkReading:
@@ -278,7 +284,7 @@ def read_link(namespace: str, interface: str) -> LinkReading:
         bool(link["flags"] & _IFF_UP),
         frames["rx_packets"],
         frames["tx_dropped"],
-        link.get_nested("IFLA_XDP", "IFLA_XDP_ATTACHED") is not None,
+        link.get_nested("IFLA_XDP", "IFLA_XDP_PROG_ID"),
     )
 
 

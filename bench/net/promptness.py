@@ -12,6 +12,8 @@ import ctypes
 import os
 import platform
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 #: ``sched_setattr``, by machine.
 _SYSCALL_NUMBERS = {"x86_64": 314, "aarch64": 274, "riscv64": 274, "s390x": 345, "ppc64le": 355}
@@ -33,6 +35,19 @@ def put_first(pid: int) -> None:
     Raises PermissionError without CAP_SYS_NICE.
     """
     os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(os.sched_get_priority_min(os.SCHED_FIFO)))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep this thread on its last CPU and before all others there, while the ``with`` block lasts."""
+    affinity, policy, parameters = os.sched_getaffinity(0), os.sched_getscheduler(0), os.sched_getparam(0)
+    os.sched_setaffinity(0, {max(affinity)})
+    put_first(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+        os.sched_setaffinity(0, affinity)
 
 
 def ask_for_promptness(pid: int) -> None:

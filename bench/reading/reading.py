@@ -12,17 +12,16 @@ What makes a trial invalid
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from statistics import median
 
 from bench.cost.frames import Segment
 from bench.cost.resident import resident
 from bench.cost.rungs import load_probe
 from bench.cost.writer import Stream, Writer
-from bench.net.promptness import put_first
+from bench.net.promptness import alone
 from bench.results.model import Trial, now
 from bench.scenario.model import ReadingScenario
 from synguard.model import Snapshot
@@ -53,19 +52,6 @@ def play(scenario: ReadingScenario, tell: Callable[[str], None]) -> Generator[Tr
             yield kernel.trial(BEFORE, repetition)
             kernel.strangers()
             yield kernel.trial(AFTER, repetition)
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Keep this thread on one CPU and before all others there, while the ``with`` block lasts."""
-    affinity, policy, parameters = os.sched_getaffinity(0), os.sched_getscheduler(0), os.sched_getparam(0)
-    os.sched_setaffinity(0, {max(affinity)})
-    put_first(0)
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, policy, parameters)
-        os.sched_setaffinity(0, affinity)
 
 
 class _Kernel:
@@ -104,7 +90,7 @@ class _Kernel:
         """Read so many times, and return the trial."""
         started_at, began_s = now(), time.monotonic()
         times_us: list[float] = []
-        with _alone():
+        with alone():
             # The first read takes the sources' names out of the queue.
             snapshot = self._reader.read(time.monotonic_ns(), time.time())
             for _ in range(self._scenario.reads):

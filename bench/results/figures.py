@@ -21,12 +21,20 @@ FIGURES: dict[str, Figure] = {
     "time_to_alert_ms": Figure(
         "ms", "lower", "from the first flood packet to the first right alert's log line"
     ),
-    "time_to_act_ms": Figure("ms", "lower", "from the first flood packet to the first block's log line"),
+    "time_to_act_ms": Figure("ms", "lower", "from the first flood packet to the first response's log line"),
+    "time_to_drop_ms": Figure(
+        "ms",
+        "lower",
+        "from the first flood packet to the first that is dropped: the flood's SYNs that passed, over its "
+        "rate, which is that time where all are dropped from the first on",
+    ),
     "time_to_close_ms": Figure("ms", "lower", "from the last flood packet until the last alert had closed"),
     "alerts": Figure("alerts", None, "alerts raised in all", portable=True),
     "missed": Figure("alerts", "lower", "1 when the expected alert never came", portable=True),
     "false_alarms": Figure("alerts", "lower", "alerts that nothing justified", portable=True),
-    "innocents_blocked": Figure("blocks", "lower", "blocks that hit a good client", portable=True),
+    "innocents_blocked": Figure(
+        "blocks", "lower", "responses to a source that hit a good client", portable=True
+    ),
     "wrong_class": Figure(
         "alerts", "lower", "1 when the right listener's alert had the wrong class at its end", portable=True
     ),
@@ -61,6 +69,11 @@ FIGURES: dict[str, Figure] = {
         "frames", "lower", "received, and not counted by the detector (negative: too many)", portable=True
     ),
     "dropped_syns": Figure("frames", None, "SYNs that the defence dropped"),
+    "capacity_syn_per_s": Figure(
+        "1/s",
+        "higher",
+        "the most SYNs that the receiver was found to take off its ring, sought before the flood",
+    ),
     "generator_busy": Figure("ratio", None, "share of the flood that the generator's CPU spent on sending"),
     "receiver_busy": Figure("ratio", "lower", "share of the flood that the receiving thread was on its CPU"),
     "receiver_ns_per_frame": Figure("ns", "lower", "CPU time of the receiving thread over frames received"),
@@ -77,11 +90,19 @@ FIGURES: dict[str, Figure] = {
         "median over turns, each the kernel's mean over its packets; live: the receiving thread's CPU time "
         "over those that it took",
     ),
+    "absorbed_syn_per_s": Figure("1/s", "higher", "SYNs that one CPU drops: 1 s over the time of one"),
     "ns_over_empty": Figure("ns", "lower", "the same, less the empty program's in the same repetition"),
     "ns_over_alone": Figure(
         "ns", "lower", "the same of two CPUs at once, less that of one while the other rests"
     ),
     "read_us": Figure("µs", "lower", "median time of one read of all that the daemon reads of the kernel"),
+    "add_ms": Figure("ms", "lower", "time of one ``synguard block add`` of many, until all are in force"),
+    "answer_ms": Figure("ms", "lower", "median time of one question to the history"),
+    "answer_worst_ms": Figure("ms", "lower", "its worst time"),
+    "update_ms": Figure("ms", "lower", "median time of writing an open alert anew, with 50 sources"),
+    "follow_lag_ms": Figure("ms", "lower", "median time from an alert's being saved to its being followed"),
+    "follow_lag_worst_ms": Figure("ms", "lower", "the worst of the same"),
+    "history_bytes_per_alert": Figure("bytes", "lower", "the database's size over its alerts", portable=True),
     "received_per_s": Figure("1/s", "higher", "live: packets that the receiver took off its ring"),
     "refused_share": Figure("ratio", None, "live: packets that its full ring refused, over those sent"),
 }
@@ -91,6 +112,7 @@ FACTS: dict[str, str] = {
     "class": "class of the right listener's alert at its end, else of any alert; ``(none)`` without any",
     "expected_class": "the class that it should have had, ``(none)`` where nothing should be said; null: not "
     "judged",
+    "capacity_limited_by": "whose limit the capacity found before is: ``receiver`` or ``generator``",
     "wrong": "what is wrong with the alerts of a case of detection, and what was raised; null: nothing is",
     "bottleneck": "what limited the flood: ``receiver``, ``ring`` (bursts that it could not hold while the "
     "receiver had CPU time left), ``generator`` or ``nothing``",

@@ -10,11 +10,13 @@ from types import TracebackType
 from typing import Self
 
 from bench.flood.driver import FloodGenerator
+from bench.net.far_end import far_end, load_far_end
 from bench.net.line import Line
 from bench.net.links import qdisc_kinds, read_link
 from bench.net.namespaces import Topology
 from bench.scenario.model import FloodScenario
 from synguard.errors import SynguardError
+from synguard.probe.compiler import LoadedObject
 
 ARENAS_MAX = 2
 
@@ -48,6 +50,7 @@ class Arena:
             receiver_cpu=cpus[0] if self.cpus > 1 else None,
         )
         self._generators: list[FloodGenerator] = []
+        self._far_end: LoadedObject | None = None
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -68,6 +71,13 @@ class Arena:
         left = qdisc_kinds(guarded.namespace, guarded.interface) & {"clsact"}
         if left or read_link(guarded.namespace, guarded.interface).xdp_attached:
             raise SynguardError("the trial before left a program on the guarded interface")
+
+    def far_end(self) -> contextlib.AbstractContextManager[None]:
+        """Let XDP send back from the guarded, and answers to nobody vanish, while the block lasts."""
+        if self._far_end is None:
+            self._far_end = load_far_end(self.topology)
+            self._open.callback(self._far_end.close)
+        return far_end(self.topology, self._far_end)
 
     def generators(self, count: int) -> list[FloodGenerator]:
         """Return so many generators; new ones begin to compile, and are not waited for."""

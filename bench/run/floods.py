@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from bench.flood.driver import FloodGenerator
-from bench.flood.plan import FloodReport
+from bench.flood.plan import FloodPlan, FloodReport
 from bench.flood.resolve import plan_of
 from bench.flood.tools import Flooder, flooder
 from bench.measure.observation import Flood
@@ -70,6 +72,24 @@ class Floods:
         """Wait until all may begin at once."""
         for sender in self._senders:
             sender.wait_until_ready()
+
+    def prelude(self, plan: FloodPlan) -> FloodReport:
+        """Send one flood by the first sender, before all others."""
+        with self._ended_by_errors():
+            self._senders[0].start(plan)
+            return self._senders[0].finish(plan)
+
+    @property
+    def plans(self) -> Sequence[FloodPlan]:
+        """What each is going to do."""
+        return self._plans
+
+    def know_capacity(self, syn_per_s: float) -> None:
+        """Set the pace of those that are to go by what the guarded takes."""
+        for index, spec in enumerate(self._specs):
+            if spec.of_capacity is not None:
+                pace = spec.of_capacity * syn_per_s
+                self._plans[index] = msgspec.structs.replace(self._plans[index], syn_per_s=pace)
 
     def start(self) -> int:
         """Begin; return when the first packet of the first flood left (CLOCK_MONOTONIC, ns)."""

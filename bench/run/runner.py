@@ -9,12 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bench.blocks import blocks
 from bench.cost import ladder
 from bench.detection.case import Case
 from bench.detection.cases import case_of
 from bench.detection.judging import confusion, judge_cases
 from bench.detection.trial import play_case
+from bench.drop import drop
 from bench.folders import folder
+from bench.history import history
 from bench.live import live
 from bench.measure.premises import broken_premises, deserves_another_try
 from bench.measure.trial_figures import facts_of, figures_of
@@ -28,9 +31,12 @@ from bench.run.trial import FloodTrial
 from bench.scaling import scaling
 from bench.scenario.load import Cell, Plan
 from bench.scenario.model import (
+    BlocksScenario,
     CostScenario,
     DetectionScenario,
+    DropScenario,
     FloodScenario,
+    HistoryScenario,
     LiveScenario,
     Premise,
     Promise,
@@ -116,10 +122,16 @@ class Runner:
             yield from live.play(scenario, self._tell)
         elif isinstance(scenario, ScalingScenario):
             yield from scaling.play(scenario, self._tell)
+        elif isinstance(scenario, DropScenario):
+            yield from drop.play(scenario, self._tell)
+        elif isinstance(scenario, BlocksScenario):
+            yield from blocks.play(scenario, self._tell)
         elif isinstance(scenario, ReadingScenario):
             yield from reading.play(scenario, self._tell)
         elif isinstance(scenario, ShareScenario):
             yield from share.play(scenario, self._tell)
+        elif isinstance(scenario, HistoryScenario):
+            yield from history.play(scenario, self._tell)
         else:
             yield from self._cell_trials(plan)
 
@@ -235,9 +247,10 @@ def _begun(plan: Plan) -> ScenarioResult:
 
 def _demand_connects(plan: Plan, done: ScenarioResult) -> None:
     """Void the cells in which the good clients attempted too little to tell their success."""
-    if Premise.ENOUGH_CONNECTS not in plan.scenario.premises:
-        return
+    demanding = [cell.labels for cell in plan.cells if Premise.ENOUGH_CONNECTS in cell.scenario.premises]
     for cell in cells_of(done.trials):
+        if cell.labels not in demanding:
+            continue
         connects = (cell.good_connections() or (0, 0))[1]
         if connects < ENOUGH_CONNECTS:
             why = f"{Premise.ENOUGH_CONNECTS}: {connects} connects over all repetitions are too few to tell"

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from bench.defences.follow import LogEvent
-from bench.defences.registry import Deployed, Target, deploy
+from bench.defences.registry import Deployed, Target, chosen, deploy
+from bench.flood.plan import FloodPlan, FloodReport
 from bench.flood.resolve import address_of, source_of
 from bench.measure.alerts import stories
-from bench.measure.observation import Busy, Flood, Observation
+from bench.measure.observation import Busy, Earlier, Flood, Observation
 from bench.measure.usage import Mark, UsageMeter
 from bench.net.counters import read_wire
 from bench.net.namespaces import wait_until, write_sysctls
@@ -20,6 +21,7 @@ from bench.peers.clients import GoodClient
 from bench.peers.servers import serve
 from bench.run.arena import Arena
 from bench.run.counters import Counters, counted, read_counters, read_in_quiet
+from bench.run.earlier import Search, seek, steady
 from bench.run.floods import Floods, span_ns
 from bench.run.timeline import Reading, Sampler
 from bench.scenario.model import ClientSpec, FloodScenario, Premise
@@ -54,6 +56,7 @@ class FloodTrial:
         self._deployed: Deployed
         self._clients: dict[str, GoodClient] = {}
         self._overrun_before: dict[str, int] = {}
+        self._search: Search | None = None
 
     def play(self) -> Observation:
         """Play it and return what was seen.
@@ -65,6 +68,8 @@ class FloodTrial:
         self._arena.check_clean()
         with contextlib.ExitStack() as stack:
             floods = stack.enter_context(Floods(scenario, self._arena))
+            if scenario.answers_vanish or any(one.answers_by_xdp for one in chosen(scenario.defence)):
+                stack.enter_context(self._arena.far_end())
             target = self._target()
             self._deployed = stack.enter_context(deploy(scenario.defence, target))
             stack.enter_context(serve(scenario.server, self._topology.server, target.addresses))
@@ -76,9 +81,32 @@ class FloodTrial:
             floods.wait_until_ready()
             self._learn()
             self._change_phase()
-            return self._flood(floods, before)
+            earlier = self._prepare(floods)
+            return self._flood(floods, before, earlier)
 
-    def _flood(self, floods: Floods, before: Counters) -> Observation:
+    def _prepare(self, floods: Floods) -> Earlier:
+        """Flood until a response stands, and until it is known how much it takes."""
+        earlier = self._prelude(floods)
+        if any(spec.of_capacity is not None for spec in self._scenario.floods):
+            self._search, sent = seek(floods.plans[0], partial(self._send_first, floods))
+            floods.know_capacity(self._search.capacity_per_s)
+            # A flood beyond all limits may have broken what stood.
+            earlier += sent + self._prelude(floods)
+        return earlier
+
+    def _prelude(self, floods: Floods) -> Earlier:
+        scenario = self._scenario
+        if not scenario.prelude_s:
+            return Earlier()
+        plan = steady(floods.plans[0], scenario.prelude_syn_per_s, scenario.prelude_s)
+        return Earlier.of(*self._send_first(floods, plan))
+
+    def _send_first(self, floods: Floods, plan: FloodPlan) -> tuple[FloodReport, int]:
+        before = read_wire(self._topology)
+        report = floods.prelude(plan)
+        return report, (read_wire(self._topology) - before).refused_frames
+
+    def _flood(self, floods: Floods, before: Counters, earlier: Earlier) -> Observation:
         scenario = self._scenario
         with self._sampling() as sampler, self._metering() as meter:
             began_ns, ended_ns, done, marks = self._send(floods, meter)
@@ -94,6 +122,9 @@ class FloodTrial:
             began_ns=began_ns,
             ended_ns=ended_ns,
             floods=done,
+            earlier=earlier,
+            capacity_per_s=self._search.capacity_per_s if self._search else None,
+            capacity_limited_by=self._search.limited_by if self._search else None,
             wire=after.wire - before.wire,
             good_syns=after.good_syns - before.good_syns,
             other_frames_lost=after.lost_frames - before.lost_frames,
@@ -126,8 +157,13 @@ class FloodTrial:
             role=scenario.role,
             folder=self._folder,
             settings=scenario.settings,
+            flooding=tuple(self._sources()),
             heard=self._events.append,
         )
+
+    def _sources(self) -> Iterator[str]:
+        for flood in self._scenario.floods:
+            yield from (source_of(word, flood.family, self._topology) for word in flood.sources)
 
     def _client(self, spec: ClientSpec) -> GoodClient:
         server = self._scenario.server

@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def kind(self) -> str:
-        """``flood``, ``cost``, ``live``, ``scaling``, ``reading``, ``share`` or ``detection``."""
+        """Which of the scenarios' kinds it is: ``flood``, ``cost``, ``history`` and so on."""
         return str(self.scenario.__struct_config__.tag)
 
 

@@ -1,4 +1,4 @@
-"""The words of a scenario file: who floods whom and how, beside which clients, behind which defence.
+"""The words of a scenario file, by its kind.
 
 A scenario is one TOML file in ``bench/scenarios``; its name is the file's. ``bench/README.md`` shows how
 to write one. Every record refuses fields that it does not know.
@@ -6,168 +6,34 @@ to write one. Every record refuses fields that it does not know.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
-from bench.flood.plan import Shape
+from bench.scenario.common import Family, Premise, Promise, Record
+from bench.scenario.flood import ClientSpec, Expectation, FloodScenario, FloodSpec, ServerSpec
 
-Family = Literal[4, 6]
-Positive = Annotated[float, Meta(gt=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Hops = Annotated[int, Meta(ge=1, le=255)]
-_MEDIAN = 0.5
-Word = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$")]
-
-
-class Premise(StrEnum):
-    """What must have held for a trial to be a result at all."""
-
-    #: Every frame that the generator sent is found again, at the interface or by name among the lost.
-    ACCOUNTED = "accounted"
-    #: Each flood kept its rate within 5 %.
-    RATE_HELD = "rate-held"
-    #: No frame was lost before the receiver: what was sent is what came.
-    ALL_RECEIVED = "all-received"
-    #: The receiver was at its limit and the generator was not: frames were lost at its ring.
-    RECEIVER_LIMITED = "receiver-limited"
-    #: Every good client was served before the flood, and the bench itself kept none from trying.
-    CLIENTS_UP = "clients-up"
-    #: The good clients attempted at least 1,000 connections during the flood, over all repetitions.
-    ENOUGH_CONNECTS = "enough-connects"
-    #: Generator and receiver have a CPU each.
-    TWO_CPUS = "two-cpus"
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all parts of a scenario have in common."""
-
-
-class ClientSpec(Record, frozen=True, kw_only=True):
-    """One kind of good clients, in a namespace of their own."""
-
-    name: Word
-    #: plain: connect, exchange a few bytes, close. keep-alive: a fixed number of connections, each of
-    #: which exchanges again and again; a broken one is opened anew.
-    kind: Literal["plain", "keep-alive"] = "plain"
-    #: plain: connections begun in a second; keep-alive: exchanges in a second, over all connections.
-    per_s: Positive = 80.0
-    #: Of keep-alive clients.
-    connections: Annotated[int, Meta(ge=1, le=1000)] = 20
-    #: How many addresses they connect from, one after another.
-    addresses: Annotated[int, Meta(ge=1, le=250)] = 1
-    family: Family = 4
-    #: Distance to the switch and back.
-    rtt_ms: Annotated[float, Meta(ge=0, le=500)] = 0.0
-    #: The share of frames lost in each direction.
-    loss: Annotated[float, Meta(ge=0, le=0.3)] = 0.0
-
-
-class ServerSpec(Record, frozen=True, kw_only=True):
-    """The listener, and the kernel's settings around it."""
-
-    kind: Literal["accept-loop", "nginx", "none"] = "accept-loop"
-    port: Port = 443
-    #: What listen(2) is given; somaxconn is set to it.
-    queue_entries: Annotated[int, Meta(ge=1, le=65535)] = 4096
-    #: tcp_syncookies; the defence ``cookies`` sets it to 1.
-    syncookies: Literal[0, 1, 2] = 0
-
-
-class FloodSpec(Record, frozen=True, kw_only=True):
-    """One load. All loads of a scenario begin together, each ``start_s`` later."""
-
-    tool: Literal["generator", "hping3", "nmap", "trafgen"] = "generator"
-    family: Family = 4
-    #: ``silent`` (an address that nobody owns), ``any`` (any unicast address), ``attacker`` (the sending
-    #: host's own), ``client:NAME`` (the address of a good client), an address, several, or one prefix.
-    sources: tuple[str, ...] = ("silent",)
-    #: ``max`` sends as fast as the machine can.
-    syn_per_s: Positive | Literal["max"] = 60_000.0
-    shape: Shape = Shape.LINUX
-    #: steady; pulse: on for ``on_s``, off for ``off_s``; ramp: from 1/100 of the rate up to it.
-    pattern: Literal["steady", "pulse", "ramp"] = "steady"
-    on_s: Positive = 1.0
-    off_s: Positive = 1.0
-    #: Each SYN is sent so many times, all copies alike.
-    copies: Annotated[int, Meta(ge=1, le=1000)] = 1
-    #: So many ACKs with random numbers follow each SYN, from its source and port.
-    acks_per_syn: Annotated[int, Meta(ge=0, le=100)] = 0
-    #: 802.1Q tags, outermost first; the outer of two is 802.1ad.
-    vlans: Annotated[tuple[Annotated[int, Meta(ge=1, le=4094)], ...], Meta(max_length=2)] = ()
-    random_ports: bool = False
-    #: The least and the most hops that are left; each source has one of them, always the same.
-    ttls: tuple[Hops, Hops] = (64, 64)
-    #: Data in each SYN, in fours.
-    payload_bytes: Annotated[int, Meta(ge=0, le=256, multiple_of=4)] = 0
-    #: The port that is flooded; the server's where it is not given.
-    port: Port | None = None
-    start_s: NotNegative = 0.0
-    #: The scenario's ``flood_s`` where it is not given.
-    duration_s: Positive | None = None
-
-
-class Expectation(Record, frozen=True, kw_only=True):
-    """What a detector should say of the floods; a scenario without one expects silence."""
-
-    kind: str
-    #: The class it should give in the end; where it is left out, any will do.
-    alert_class: str | None = None
-    #: The source it should name, in the words of ``FloodSpec.sources``; where it is left out, no good client.
-    source: str | None = None
-
-
-class Promise(Record, frozen=True, kw_only=True):
-    """What has to hold within one run on any machine; ``bench run`` fails when it does not.
-
-    Numbers are judged by the median over valid repetitions, or as ``share`` says; ``equals`` must hold in
-    every one.
-    """
-
-    #: A figure's name, or a fact's.
-    figure: str
-    #: The cells meant, by label; all where it is empty.
-    where: dict[str, Any] = {}
-    #: Judge the ratio over the cell that has these labels instead of the figure itself.
-    over: dict[str, Any] = {}
-    equals: float | str | None = None
-    at_least: float | None = None
-    at_most: float | None = None
-    #: Limits are on the value that this share of the repetitions does not exceed: 0.5 is the median, 0.95
-    #: leaves out one in twenty, 1 is the greatest.
-    share: Annotated[float, Meta(ge=0, le=1)] = _MEDIAN
-    #: Judge it in full runs, in quick ones, or in both.
-    judged: Literal["always", "full", "quick"] = "always"
-
-
-class FloodScenario(Record, tag_field="kind", tag="flood", frozen=True, kw_only=True):
-    """Floods a server beside good clients; one trial for each cell and repetition."""
-
-    purpose: str
-    premises: tuple[Premise, ...]
-    #: One or more of ``bench.defences``, joined by ``+``.
-    defence: str = "none"
-    #: Where the defence stands: on the server, or on a gateway before it.
-    role: Literal["host", "gateway"] = "host"
-    server: ServerSpec = ServerSpec()
-    clients: tuple[ClientSpec, ...] = (ClientSpec(name="client"),)
-    floods: tuple[FloodSpec, ...] = ()
-    expect: Expectation | None = None
-    #: Good clients alone, then beside the floods, then alone again.
-    learn_s: NotNegative = 1.5
-    flood_s: Annotated[float, Meta(gt=0, le=600)] = 5.0
-    after_s: NotNegative = 0.0
-    #: How long an alert may take to close after the floods; 0 does not wait.
-    close_timeout_s: NotNegative = 0.0
-    #: Settings of synguard's, by section and name.
-    settings: dict[str, dict[str, Any]] = {}
-    #: Keep a time line of the trial, for a plot.
-    timeline: bool = False
-    repetitions: Annotated[int, Meta(ge=1, le=100)] = 5
-    promises: tuple[Promise, ...] = ()
+__all__ = [
+    "BlocksScenario",
+    "ClientSpec",
+    "CostScenario",
+    "DetectionScenario",
+    "DropScenario",
+    "Expectation",
+    "Family",
+    "FloodScenario",
+    "FloodSpec",
+    "HistoryScenario",
+    "LiveScenario",
+    "Premise",
+    "Promise",
+    "ReadingScenario",
+    "Record",
+    "ScalingScenario",
+    "Scenario",
+    "ServerSpec",
+    "ShareScenario",
+]
 
 
 class CostScenario(Record, tag_field="kind", tag="cost", frozen=True, kw_only=True):
@@ -228,6 +94,32 @@ class ScalingScenario(Record, tag_field="kind", tag="scaling", frozen=True, kw_o
     promises: tuple[Promise, ...] = ()
 
 
+class DropScenario(Record, tag_field="kind", tag="drop", frozen=True, kw_only=True):
+    """Measures how many SYNs of a source that it was told of a CPU drops; one cell a defence and family."""
+
+    purpose: str
+    premises: tuple[Premise, ...] = ()
+    #: Each one or more of ``bench.defences``, joined by ``+``, that drop such SYNs.
+    defences: tuple[str, ...]
+    families: tuple[Family, ...] = (4, 6)
+    turns: Annotated[int, Meta(ge=1, le=100)] = 8
+    syns_per_turn: Annotated[int, Meta(ge=1000, le=10_000_000)] = 200_000
+    repetitions: Annotated[int, Meta(ge=1, le=100)] = 5
+    promises: tuple[Promise, ...] = ()
+
+
+class BlocksScenario(Record, tag_field="kind", tag="blocks", frozen=True, kw_only=True):
+    """Measures how long many blocks take to be added, and what a packet pays for them."""
+
+    purpose: str
+    premises: tuple[Premise, ...] = ()
+    #: Half of them IPv4 addresses, half IPv6 /64s.
+    blocks: Annotated[int, Meta(ge=2, le=10_000)] = 10_000
+    packets_per_turn: Annotated[int, Meta(ge=1000, le=10_000_000)] = 20_000
+    repetitions: Annotated[int, Meta(ge=1, le=100)] = 5
+    promises: tuple[Promise, ...] = ()
+
+
 class ReadingScenario(Record, tag_field="kind", tag="reading", frozen=True, kw_only=True):
     """Measures the time of one read of the probe's maps, before millions of strangers and after."""
 
@@ -267,12 +159,32 @@ class DetectionScenario(Record, tag_field="kind", tag="detection", frozen=True, 
     promises: tuple[Promise, ...] = ()
 
 
+class HistoryScenario(Record, tag_field="kind", tag="history", frozen=True, kw_only=True):
+    """Measures how fast a large history answers, is followed and is written; one cell a question."""
+
+    purpose: str
+    premises: tuple[Premise, ...] = ()
+    #: Each of 50 sources.
+    alerts: Annotated[int, Meta(ge=1000, le=10_000_000)] = 1_000_000
+    #: How often each question is put.
+    repeats: Annotated[int, Meta(ge=1, le=100)] = 5
+    #: Times an open alert is written anew.
+    updates: Annotated[int, Meta(ge=1, le=10_000)] = 200
+    #: Alerts that open while they are followed.
+    news: Annotated[int, Meta(ge=1, le=1000)] = 30
+    repetitions: Annotated[int, Meta(ge=1, le=100)] = 1
+    promises: tuple[Promise, ...] = ()
+
+
 Scenario = (
     FloodScenario
     | CostScenario
     | LiveScenario
     | ScalingScenario
+    | DropScenario
+    | BlocksScenario
     | ReadingScenario
     | ShareScenario
     | DetectionScenario
+    | HistoryScenario
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 import click
@@ -11,8 +12,23 @@ from synguard import __version__
 from synguard.cli.lazy import LazyGroup
 
 
+def _show_version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from synguard.cli.output import write  # noqa: PLC0415 - the daemon prints nothing
+
+        write(f"synguard {__version__}")
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="synguard %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """See SYN floods as they begin: who, against what, does it hurt, and what is safe to do."""
 
@@ -23,4 +39,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A letter that the terminal's encoding lacks is spelled out, not a crash.
             stream.reconfigure(errors="backslashreplace")
+    if "_SYNGUARD_COMPLETE" in os.environ:
+        from synguard.cli.shells import register  # noqa: PLC0415 - wanted for TAB alone
+
+        register()
     cli(prog_name="synguard")

@@ -1,92 +1,60 @@
-"""``synguard alerts``: ask the history, or watch it."""
+"""``synguard alerts``: ask the history, or follow it."""
 
 from __future__ import annotations
 
-import csv
-import io
-import time
-from collections.abc import Callable, Iterable, Mapping
+import select
+import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from synguard.cli.following import Follower
+from synguard.cli.alert_rows import CSV_HEADING, FollowedRows, alert_table, csv_row
+from synguard.cli.feeds import Feeds
+from synguard.cli.following import Following
 from synguard.cli.options import (
     TIME,
-    config_option,
-    database_option,
     format_option,
-    local_option,
-    offline_option,
+    reading_options,
     settings_for,
-    socket_option,
 )
-from synguard.cli.output import (
-    duration,
-    figure,
-    moment,
-    percent,
-    seconds_between,
-    table,
-    write,
-    write_json,
-    write_json_line,
-)
-from synguard.cli.reading import AlertReading, alert_reading
-from synguard.cli.wording import by_whom, is_blind, on_whom, what
+from synguard.cli.output import write, write_json, write_json_line
+from synguard.cli.reading import alert_reading
 from synguard.errors import UsageError
 from synguard.history.filter import SORT_FIELDS, AlertFilter
+from synguard.history.questions import HistoryReading
 from synguard.model import AlertClass, AlertKind, AlertState
 from synguard.observe.text import printable
 
-POLL_INTERVAL_S = 0.1
-#: A poll asks for what was going on this long before it: commits take less.
-OVERLAP_S = 5.0
-#: Rows of a table when no limit is given.
-TABLE_ROWS = 50
+__all__ = ["alert_table", "command"]
 
-_CSV_FIELDS = (
-    "id", "kind", "class", "severity", "state", "closed_because", "started_at", "ended_at", "listener",
-    "source", "sources_estimated", "attempts", "answered", "completed", "aborted", "refused",
-    "dropped_by_us", "half_open_ratio", "peak_syn_per_s", "impact", "response", "response_mode",
-    "response_target", "listeners", "silenced",
-)  # fmt: skip
-_HEADINGS = (
-    ">ID", "STARTED", "LASTED", "SEVERITY", "WHAT", "LISTENER", "SOURCE", ">ATTEMPTS", ">HALF-OPEN",
-    ">PEAK SYN/S", "ACTION",
-)  # fmt: skip
-#: What a narrow terminal goes without, first the first.
-_SPARE = (">HALF-OPEN", ">ATTEMPTS", "LASTED", ">PEAK SYN/S", "SEVERITY")
-#: Columns of the table's cells while following, when later rows are not known yet.
-_WIDTHS = (6, 20, 8, 8, 23, 24, 18, 11, 9, 10, 0)
+#: Rows of a table when no limit is given, and alerts that there are already which a follower is shown.
+TABLE_ROWS = 50
+NEWEST_FIRST = "-started_at"
 
 
 @click.command("alerts")
 @click.option("--since", type=TIME, metavar="T", help="Going on at or after: 1h, 2d, 2026-11-22T10:00Z.")
 @click.option("--until", type=TIME, metavar="T", help="Begun at or before.")
-@click.option("--kind", type=click.Choice([kind.value for kind in AlertKind]))
-@click.option("--class", "alert_class", type=click.Choice([one.value for one in AlertClass]))
+@click.option("--kind", type=click.Choice([kind.value for kind in AlertKind]), help="Of this kind.")
+@click.option(
+    "--class", "alert_class", type=click.Choice([one.value for one in AlertClass]), help="Of this class."
+)
 @click.option("--source", metavar="CIDR", help="Overlapping the source or any of the top sources.")
 @click.option("--listener", metavar="ADDR:PORT", help="That listener, or with an address all its ports.")
-@click.option("--state", type=click.Choice([state.value for state in AlertState]))
+@click.option("--state", type=click.Choice([state.value for state in AlertState]), help="In this state.")
 @click.option(
     "--sort",
     metavar="FIELD",
-    default="-started_at",
+    default=NEWEST_FIRST,
     show_default=True,
     help=f"Order, descending after a '-': {', '.join(SORT_FIELDS)}.",
 )
 @click.option("--limit", type=int, metavar="N", help=f"At most so many; a table shows {TABLE_ROWS}.")
 @click.option("--follow", is_flag=True, help="Go on with new and changed alerts until Ctrl-C.")
 @format_option("table", "json", "jsonl", "csv")
-@local_option
-@offline_option
-@config_option
-@socket_option
-@database_option
+@reading_options
 def command(
     *,
     since: float | None,
@@ -103,16 +71,22 @@ def command(
     """List alerts, newest first."""
     alert_filter = AlertFilter(since_s=since, until_s=until, **restrictions)
     settings = settings_for(config_file, socket=socket, database=database)
-    reading = alert_reading(settings, offline=offline or database is not None)
-    if not follow:
-        _list(reading, alert_filter, output_format, local=local)
-    elif output_format == "json":
-        raise UsageError("--format json is one list, which --follow never ends: use --format jsonl")
+    offline = offline or database is not None
+    if follow:
+        _refuse_with_follow(output_format, alert_filter.sort)
+        already = replace(alert_filter, limit=alert_filter.limit or TABLE_ROWS)
+        feeds = Feeds(settings, already, offline=offline, note=_note)
+        _follow(Following(feeds, already, _end_without_reader), output_format, local=local)
     else:
-        _follow(reading, alert_filter, output_format, local=local)
+        _list(
+            alert_reading(settings, offline=offline, is_named=socket is not None),
+            alert_filter,
+            output_format,
+            local=local,
+        )
 
 
-def _list(reading: AlertReading, alert_filter: AlertFilter, output_format: str, *, local: bool) -> None:
+def _list(reading: HistoryReading, alert_filter: AlertFilter, output_format: str, *, local: bool) -> None:
     if output_format == "table":
         _list_as_table(reading, alert_filter, local=local)
         return
@@ -123,10 +97,10 @@ def _list(reading: AlertReading, alert_filter: AlertFilter, output_format: str, 
         for alert in alerts:
             write_json_line(alert)
     else:
-        write(_csv_lines([_CSV_FIELDS, *map(_csv_row, alerts)]))
+        write("\n".join([CSV_HEADING, *map(csv_row, alerts)]))
 
 
-def _list_as_table(reading: AlertReading, alert_filter: AlertFilter, *, local: bool) -> None:
+def _list_as_table(reading: HistoryReading, alert_filter: AlertFilter, *, local: bool) -> None:
     rows = alert_filter.limit or TABLE_ROWS
     # One more than shown tells whether there are more.
     alerts = reading.find(replace(alert_filter, limit=rows + 1))
@@ -138,100 +112,32 @@ def _list_as_table(reading: AlertReading, alert_filter: AlertFilter, *, local: b
         click.echo(f"the first {rows} alerts; more with --limit", err=True)
 
 
-def alert_table(alerts: Iterable[Mapping[str, Any]], *, local: bool) -> str:
-    """Return alerts under their headings; a narrow terminal goes without some columns."""
-    return table(_HEADINGS, (_cells(alert, local=local) for alert in alerts), spare=_SPARE)
+def _follow(alerts: Following, output_format: str, *, local: bool) -> None:
+    """Write each alert as it comes, under its heading if the form has one."""
+    rows = FollowedRows(local=local) if output_format == "table" else None
+    if output_format != "jsonl":
+        write(rows.heading() if rows else CSV_HEADING)
+    for alert in alerts:
+        if output_format == "jsonl":
+            write_json_line(alert)
+        else:
+            write(rows.row(alert) if rows else csv_row(alert))
 
 
-def _follow(reading: AlertReading, alert_filter: AlertFilter, output_format: str, *, local: bool) -> None:
-    emit, heading = _FOLLOW_FORMATS[output_format]
-    if output_format == "table":
-        emit = partial(emit, local=local)
-    if heading:
-        write(heading)
-    asked_at_s = time.time()
-    known = reading.find(replace(alert_filter, limit=alert_filter.limit or TABLE_ROWS))
-    follower = Follower()
-    for alert in follower.news(reversed(known), time.monotonic()):
-        emit(alert)
-    while True:
-        since_s = max(asked_at_s - OVERLAP_S, alert_filter.since_s or 0.0)
-        asked_at_s = time.time()
-        current = reading.find(replace(alert_filter, since_s=since_s, limit=None, sort="id"))
-        for alert in follower.news(current, time.monotonic()):
-            emit(alert)
-        time.sleep(POLL_INTERVAL_S)
+def _refuse_with_follow(output_format: str, sort: str) -> None:
+    if output_format == "json":
+        raise UsageError("--format json is one list, which --follow never ends: use --format jsonl")
+    if sort != NEWEST_FIRST:
+        raise UsageError("--sort orders a list that is complete, and --follow's never is: leave one out")
 
 
-def _write_row(alert: Mapping[str, Any], *, local: bool = False) -> None:
-    write(_aligned(_cells(alert, local=local)))
+def _note(text: str) -> None:
+    click.echo(f"synguard: note: {printable(text)}", err=True)
 
 
-def _write_csv_row(alert: Mapping[str, Any]) -> None:
-    write(_csv_lines([_csv_row(alert)]))
-
-
-def _aligned(cells: Iterable[str]) -> str:
-    columns = zip(cells, _HEADINGS, _WIDTHS, strict=True)
-    placed = (
-        cell.rjust(width) if heading.startswith(">") else cell.ljust(width)
-        for cell, heading, width in columns
-    )
-    return printable("  ".join(placed).rstrip())
-
-
-def _csv_lines(rows: Iterable[Iterable[Any]]) -> str:
-    lines = io.StringIO()
-    csv.writer(lines, lineterminator="\n").writerows(rows)
-    return lines.getvalue().rstrip("\n")
-
-
-def _csv_row(alert: Mapping[str, Any]) -> list[Any]:
-    action = alert["action"] or {}
-    flat = {
-        **alert,
-        "response": action.get("response"),
-        "response_mode": action.get("mode"),
-        "response_target": action.get("target"),
-        "listeners": " ".join(alert.get("listeners") or ()),
-        "silenced": "yes" if alert.get("silenced") else "no",
-    }
-    return [flat[name] for name in _CSV_FIELDS]
-
-
-def _cells(alert: Mapping[str, Any], *, local: bool) -> tuple[str, ...]:
-    return (
-        str(alert["id"]),
-        moment(alert["started_at"], local=local),
-        lasted(alert),
-        alert["severity"],
-        what(alert),
-        on_whom(alert) or "-",
-        by_whom(alert) or "-",
-        figure(None if is_blind(alert) else alert["attempts"]),
-        percent(alert["half_open_ratio"]),
-        figure(None if is_blind(alert) else alert["peak_syn_per_s"]),
-        _action(alert),
-    )
-
-
-def lasted(alert: Mapping[str, Any]) -> str:
-    """Return how long a closed alert lasted, or ``open``."""
-    if alert["ended_at"] is None:
-        return str(alert["state"])
-    return duration(seconds_between(alert["started_at"], alert["ended_at"]))
-
-
-def _action(alert: Mapping[str, Any]) -> str:
-    action, silenced = alert["action"], "silenced" if alert.get("silenced") else ""
-    if action is None:
-        return silenced or "-"
-    done = action["response"] if action["mode"] == "enforce" else f"{action['response']} ({action['mode']})"
-    return ", ".join(filter(None, [done, silenced]))
-
-
-_FOLLOW_FORMATS: Mapping[str, tuple[Callable[..., None], str | None]] = {
-    "table": (_write_row, _aligned(heading.lstrip(">") for heading in _HEADINGS)),
-    "jsonl": (write_json_line, None),
-    "csv": (_write_csv_row, ",".join(_CSV_FIELDS)),
-}
+def _end_without_reader() -> None:
+    """End as :func:`write` would, when whoever read the output is gone and there is nothing to write."""
+    watched = select.poll()
+    watched.register(sys.stdout.fileno(), 0)
+    if any(events & select.POLLERR for _, events in watched.poll(0)):
+        write("")

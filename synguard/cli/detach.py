@@ -11,6 +11,7 @@ from synguard.cli.output import write
 from synguard.config import Settings, load
 from synguard.errors import UsageError
 from synguard.probe.detaching import detach_all
+from synguard.respond.nft_blocks import TABLE, remove_table
 
 
 @click.command("detach")
@@ -30,6 +31,8 @@ def command(interfaces: tuple[str, ...], config_file: Path | None) -> None:
     if config_file is not None:
         interfaces = interfaces or load(config_file).probe.interfaces
     removed = detach_all(interfaces or None, _pin_directory(config_file))
+    if not interfaces and remove_table():
+        removed.append(f"nftables: table inet {TABLE}")
     write("\n".join(f"removed {what}" for what in removed) or "nothing of ours was attached")
 
 

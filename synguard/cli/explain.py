@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from synguard.cli.alerts import lasted
+from synguard.cli.lifetime import Lifetime, figures, lifetime, most_columns, responses, timeline
 from synguard.cli.options import (
-    config_option,
-    database_option,
     format_option,
-    local_option,
-    offline_option,
+    reading_options,
     settings_for,
-    socket_option,
 )
-from synguard.cli.output import (
-    duration,
-    figure,
-    moment,
-    percent,
-    prose,
-    seconds_between,
-    table,
-    times,
-    write,
-    write_json,
-)
+from synguard.cli.output import prose, table, write, write_json
 from synguard.cli.reading import alert_reading
-from synguard.cli.reasoning import reasoning
-from synguard.cli.wording import evidence_by_name, is_blind, what
 from synguard.errors import SynguardError
+from synguard.telling.figures import figure, moment, percent
+from synguard.telling.measures import UNSEEN, evidence_value, measurement_cells
+from synguard.telling.reasoning import reasoning
+from synguard.telling.responses import done, further
+from synguard.telling.sparkline import MOST_COLUMNS
+from synguard.telling.wording import evidence_by_name, is_blind, lasted, what
 
-#: What fits on one screen; the JSON has all.
-SHOWN_CHANGES = 12
-SHOWN_SOURCES = 5
+#: Changes and sources that are shown; the JSON has all.
+SHOWN = (12, 5)
+#: On a terminal with no more lines than these, so few are shown that the whole fits, as far as it can.
+SCREEN_LINES = 50
+SHOWN_ON_A_SCREEN = (SHOWN, (8, 5), (8, 3), (5, 3), (5, 2), (3, 2), (2, 1))
 SHOWN_LISTENERS = 5
 
 _COUNTS = {
@@ -48,17 +42,7 @@ _COUNTS = {
     "refused": "refused",
     "dropped_by_us": "dropped by us",
 }
-#: A blind alert's evidence, and what it is called here.
-_UNSEEN = {
-    "not_seen": "not seen",
-    "since": "since",
-    "until": "until",
-    "times": "times",
-    "outcome": "so far",
-    "to_do": "to do",
-}
-#: Evidence that is a share (0..1) ends so.
-_SHARES_END = ("_share", "_ratio", "_of_half_open", "sources_once", "ttl_unlike")
+_UNSAID_IF_NONE = ("aborted", "refused", "dropped_by_us")
 #: Columns of a fact's name, with the blanks around it.
 _FACT_COLUMNS = 12
 
@@ -66,11 +50,7 @@ _FACT_COLUMNS = 12
 @click.command("explain")
 @click.argument("alert_id", metavar="ID", type=click.IntRange(min=1))
 @format_option("text", "json")
-@local_option
-@offline_option
-@config_option
-@socket_option
-@database_option
+@reading_options
 def command(
     alert_id: int,
     output_format: str,
@@ -82,36 +62,54 @@ def command(
 ) -> None:
     """Say why alert ID was raised: what was observed, against what, and what was done."""
     settings = settings_for(config_file, socket=socket, database=database)
-    alert = alert_reading(settings, offline=offline or database is not None).get(alert_id)
+    reading = alert_reading(settings, offline=offline or database is not None, is_named=socket is not None)
+    alert = reading.get(alert_id)
     if alert is None:
         raise SynguardError(f"there is no alert {alert_id}: `synguard alerts` lists those there are")
     why = reasoning(alert)
+    most_steps = MOST_COLUMNS if output_format == "json" else most_columns()
+    life = lifetime(reading, alert, time.time(), most_steps)
     if output_format == "json":
-        write_json({**alert, "reasoning": why})
+        write_json({**alert, "reasoning": why, "series": life.series, "responses": life.responses})
     else:
-        write("\n\n".join(_sections(alert, why, local=local)))
+        write(_text(alert, why, life, local=local))
 
 
-def _sections(alert: Mapping[str, Any], why: Mapping[str, Any], *, local: bool) -> Iterator[str]:
-    yield prose(_title(alert))
-    yield "\n".join(prose(text) for text in (why["summary"], why["meaning"]) if text)
+def _text(alert: Mapping[str, Any], why: Mapping[str, Any], life: Lifetime, *, local: bool) -> str:
+    """Return the whole story; on a terminal the longest that fits one screen."""
+    lines = max(shutil.get_terminal_size().lines - 1, SCREEN_LINES)
+    text = ""
+    for shown in SHOWN_ON_A_SCREEN if sys.stdout.isatty() else (SHOWN,):
+        text = "\n\n".join(_sections(alert, why, life, shown, local=local))
+        if text.count("\n") < lines:
+            break
+    return text
+
+
+def _sections(
+    alert: Mapping[str, Any], why: Mapping[str, Any], life: Lifetime, shown: tuple[int, int], *, local: bool
+) -> Iterator[str]:
+    changes, sources = shown
+    yield "\n".join(prose(text) for text in (_title(alert), why["summary"], why["meaning"]) if text)
     yield _facts(_place_and_time(alert, why, local=local))
+    if not is_blind(alert):
+        yield figures(alert, life, prose(_counts(alert), indent=2), local=local)
     if is_blind(alert):
         yield "What is not seen\n" + _unseen(alert, local=local)
     if why["measurements"]:
         yield f"{prose(_observed(why['window']))}\n{_measurements(why['measurements'])}"
     if is_blind(alert):
-        yield from _timeline(alert)
+        yield from timeline(alert, changes)
         return
     if why["evidence"]:
         yield f"{prose(_evidence_heading(why['belief']))}\n{_evidence(why['evidence'])}"
     if why["impact"]:
         yield "\n".join(filter(None, [f"Impact\n{prose(why['impact'], indent=2)}", _impact(why)]))
-    yield f"Action\n{_action(alert, local=local)}"
-    yield f"Since it opened\n{prose(_counts(alert), indent=2)}"
-    yield from _timeline(alert)
+    action = _action(alert, is_ended=bool(life.responses), local=local)
+    yield "\n".join(["Action", action, *responses(alert, life, local=local)])
+    yield from timeline(alert, changes)
     if alert["top_sources"]:
-        yield "Top sources (as observed; they may be spoofed)\n" + _top_sources(alert["top_sources"])
+        yield "Top sources (as observed; they may be spoofed)\n" + _top_sources(alert["top_sources"], sources)
 
 
 def _title(alert: Mapping[str, Any]) -> str:
@@ -127,9 +125,9 @@ def _place_and_time(
     if not is_blind(alert):
         yield "listener", _listeners(alert)
         yield from _sources(alert)
-    yield "started", moment(alert["started_at"], local=local)
-    ended = alert["ended_at"]
-    yield "ended", "-" if ended is None else f"{moment(ended, local=local)}, after {lasted(alert)}"
+    started, ended = (moment(alert[name], local=local) for name in ("started_at", "ended_at"))
+    open_or_ended = "and open still" if alert["ended_at"] is None else f"ended {ended}, after {lasted(alert)}"
+    yield "started", f"{started}, {open_or_ended}"
     if not is_blind(alert):
         yield "severity", why["severity"]
     if alert.get("silenced"):
@@ -162,7 +160,7 @@ def _unseen(alert: Mapping[str, Any], *, local: bool) -> str:
     """Say in sentences what the evidence of a blind alert holds."""
     found = evidence_by_name(alert)
     found |= {name: moment(found[name], local=local) for name in ("since", "until") if name in found}
-    return _facts((title, found[name]) for name, title in _UNSEEN.items() if name in found)
+    return _facts((title, found[name]) for name, title in UNSEEN.items() if name in found)
 
 
 def _observed(window: Mapping[str, float]) -> str:
@@ -179,30 +177,10 @@ def _observed(window: Mapping[str, float]) -> str:
 
 def _measurements(measurements: Sequence[Mapping[str, Any]]) -> str:
     """Return what was observed beside each bound; a column that would be empty is left out."""
-    rows = [
-        (
-            one["words"],
-            _with_unit(one["observed"], one["unit"]),
-            _with_unit(one["threshold"], one["unit"]),
-            _times(one["times_threshold"]),
-            _with_unit(one["baseline"], one["unit"]),
-            _times(one["times_baseline"]),
-        )
-        for one in measurements
-    ]
+    rows = [measurement_cells(one, missing="-") for one in measurements]
     headings = ("WHAT", ">OBSERVED", ">THRESHOLD", ">TIMES", ">USUAL", ">TIMES USUAL")
     shown = [i for i in range(len(headings)) if i < 2 or any(row[i] != "-" for row in rows)]
     return table([headings[i] for i in shown], [[row[i] for i in shown] for row in rows], indent=2)
-
-
-def _with_unit(value: float | None, unit: str) -> str:
-    if unit == "ratio":
-        return percent(value)
-    return figure(value, {"1/s": "/s", "1/min": "/min", "ms": " ms", "s": " s"}.get(unit, ""))
-
-
-def _times(factor: float | None) -> str:
-    return "-" if factor is None else f"{times(factor)}×"
 
 
 def _evidence_heading(belief: Mapping[str, float] | None) -> str:
@@ -217,39 +195,32 @@ def _evidence_heading(belief: Mapping[str, float] | None) -> str:
 
 def _evidence(evidence: Sequence[Mapping[str, Any]]) -> str:
     def cells(one: Mapping[str, Any]) -> tuple[str, ...]:
-        value = one["value"]
-        return one["words"], _value(value, one["name"]), f"{one['weight']:.2f}"
+        return one["words"], evidence_value(one), f"{one['weight']:.2f}"
 
     return table(("WHAT", ">VALUE", ">WEIGHT"), map(cells, evidence), indent=2)
-
-
-def _value(value: float | str, name: str) -> str:
-    if isinstance(value, str):
-        return value
-    return percent(value) if name.endswith(_SHARES_END) else figure(value)
 
 
 def _impact(why: Mapping[str, Any]) -> str:
     return _measurements(why["impact_measurements"]) if why["impact_measurements"] else ""
 
 
-def _action(alert: Mapping[str, Any], *, local: bool) -> str:
-    lines = []
+def _action(alert: Mapping[str, Any], *, is_ended: bool, local: bool) -> str:
+    """Say what is, or would be, done and why; with ``is_ended`` something was, if nothing is any more."""
+    lines, nothing = [], "nothing is done any more" if is_ended else "nothing was done"
     action = alert["action"]
     if action is not None:
-        done = action["response"] if action["mode"] == "enforce" else f"would {action['response']}"
         until = f" until {moment(action['until'], local=local)}" if action["until"] else ""
-        lines.append(f"{done} {action['target']}{until} (mode {action['mode']}): {action['reason']}")
+        lines.append(f"{done(action)}{until} (mode {action['mode']}): {action['reason']}")
         if action["mode"] == "dry-run":
             lines.append("`synguard respond enforce` would do such things from then on")
-    # The same sentence twice tells nothing more.
-    if alert["decision"] and (action is None or alert["decision"] != action["reason"]):
-        lines.append(alert["decision"] if action else f"nothing was done: {alert['decision']}")
-    return "\n".join(prose(line, indent=2, hanging=4) for line in lines or ["nothing was done"])
+    if (more := further(alert)) is not None:
+        lines.append(more if action else f"{nothing}: {more}")
+    return "\n".join(prose(line, indent=2, hanging=4) for line in lines or [nothing])
 
 
 def _counts(alert: Mapping[str, Any]) -> str:
-    counts = [f"{words} {figure(alert[name])}" for name, words in _COUNTS.items()]
+    told = {name: words for name, words in _COUNTS.items() if alert[name] or name not in _UNSAID_IF_NONE}
+    counts = [f"{words} {figure(alert[name])}" for name, words in told.items()]
     counts += [
         f"half-open {percent(alert['half_open_ratio'])}",
         f"peak {figure(alert['peak_syn_per_s'])} SYN/s",
@@ -257,35 +228,8 @@ def _counts(alert: Mapping[str, Any]) -> str:
     return ", ".join(counts)
 
 
-def _timeline(alert: Mapping[str, Any]) -> Iterator[str]:
-    changes = alert.get("timeline") or []
-    if not changes:
-        return
-    left_out = len(changes) - SHOWN_CHANGES
-    heading = "Timeline"
-    if left_out > 0:
-        heading = f"Timeline ({left_out} earlier changes: --format json)"
-    rows = [
-        (
-            f"+{duration(seconds_between(alert['started_at'], one['at']))}",
-            one["what"],
-            _change(one),
-            one["because"],
-        )
-        for one in changes[-SHOWN_CHANGES:]
-    ]
-    yield f"{heading}\n{table(('>AFTER', 'WHAT', 'CHANGE', 'BECAUSE'), rows, indent=2)}"
-
-
-def _change(change: Mapping[str, Any]) -> str:
-    before, after = (change[name] or "-" for name in ("before", "after"))
-    return after if change["before"] is None else f"{before} → {after}"
-
-
-def _top_sources(sources: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        (one["source"], figure(one["attempts"]), figure(one["completed"])) for one in sources[:SHOWN_SOURCES]
-    ]
+def _top_sources(sources: Sequence[Mapping[str, Any]], most: int) -> str:
+    rows = [(one["source"], figure(one["attempts"]), figure(one["completed"])) for one in sources[:most]]
     shown = table(("SOURCE", ">ATTEMPTS", ">COMPLETED"), rows, indent=2)
-    more = len(sources) - SHOWN_SOURCES
+    more = len(sources) - most
     return shown if more <= 0 else f"{shown}\n  and {more} more: --format json"

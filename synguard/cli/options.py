@@ -1,20 +1,26 @@
-"""The options that several commands share, and the types of what people write in them."""
+"""The options that several commands share."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import click
 
+from synguard.cli.values import TIME
 from synguard.config import Settings, load
-from synguard.endpoint import source_text
-from synguard.errors import UsageError
-from synguard.silence import parse_target, target_text
-from synguard.timespec import parse_duration, parse_time
+
+__all__ = [
+    "TIME",
+    "config_option",
+    "database_option",
+    "format_option",
+    "local_option",
+    "offline_option",
+    "settings_for",
+    "socket_option",
+]
 
 config_option = click.option(
     "--config",
@@ -34,46 +40,23 @@ offline_option = click.option(
 )
 
 
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a command that asks the history: local, offline, config_file, socket, database."""
+    for option in (database_option, socket_option, config_option, offline_option, local_option):
+        command = option(command)
+    return command
+
+
 def format_option(*formats: str) -> Callable[[Any], Any]:
     """Return ``--format`` with these choices, the first of them the default."""
     return click.option(
-        "--format", "output_format", type=click.Choice(formats), default=formats[0], show_default=True
+        "--format",
+        "output_format",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="How it is written.",
     )
-
-
-class _Parsed(click.ParamType[Any]):
-    """A value that one of our parsers reads; its UsageError says what is allowed."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the parsed value; a default that is parsed already passes."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _target(text: str) -> str:
-    try:
-        return source_text(ip_network(text))
-    except ValueError as error:
-        if "host bits" in str(error):
-            hint = f"did you mean {ip_network(text, strict=False)}?"
-            raise UsageError(f"{text!r} has host bits set: {hint}") from error
-        raise UsageError(
-            f"{text!r} is not an address or a prefix; write 192.0.2.7, 198.51.100.0/24 or 2001:db8::/48"
-        ) from error
-
-
-TIME = _Parsed("time", lambda text: parse_time(text, time.time()))
-DURATION = _Parsed("duration", parse_duration)
-TARGET = _Parsed("addr|prefix", _target)
-SILENCE_TARGET = _Parsed("target", lambda text: target_text(parse_target(text)))
 
 
 def settings_for(

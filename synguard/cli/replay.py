@@ -13,12 +13,14 @@ from typing import Any
 import click
 
 from synguard.cli.alerts import alert_table
-from synguard.cli.options import TARGET, config_option, format_option, local_option
-from synguard.cli.output import duration, figure, moment, write, write_json
-from synguard.cli.reasoning import reasoning
+from synguard.cli.options import config_option, format_option, local_option
+from synguard.cli.output import write, write_json
+from synguard.cli.values import SOURCE
 from synguard.config import load
 from synguard.errors import SynguardError
 from synguard.observe.text import printable
+from synguard.telling.figures import duration, figure, moment
+from synguard.telling.reasoning import reasoning
 
 #: Between two words of progress: on a terminal, where each overwrites the last, and elsewhere.
 TERMINAL_INTERVAL_S = 0.2
@@ -38,7 +40,7 @@ _TOTALS = ("attempts", "answered", "completed", "aborted", "refused", "unparsed"
 @click.option(
     "--protect",
     "protect",
-    type=TARGET,
+    type=SOURCE,
     multiple=True,
     metavar="CIDR",
     help="Addresses that are ours, may be repeated; by default it is inferred, and said.",

@@ -6,20 +6,31 @@ from pathlib import Path
 
 import click
 
-from synguard.cli.options import config_option, settings_for, socket_option
-from synguard.cli.output import write
-from synguard.client import request
+from synguard.cli.asking import ask
+from synguard.cli.options import config_option, format_option, socket_option
+from synguard.cli.output import write, write_json
+from synguard.telling.responses import change, standing
 
 
 @click.command("respond")
-@click.argument("mode", type=click.Choice(["off", "dry-run", "enforce"]))
+@click.argument("mode", type=click.Choice(["off", "dry-run", "enforce"]), required=False)
+@format_option("text", "json")
 @config_option
 @socket_option
-def command(mode: str, config_file: Path | None, socket: str | None) -> None:
-    """Change what may be done about alerts, until the daemon restarts.
+def command(mode: str | None, output_format: str, config_file: Path | None, socket: str | None) -> None:
+    """Change what may be done about alerts, until the daemon restarts; without MODE, say what may be.
 
-    off: nothing. dry-run: say what would be done. enforce: do it.
+    off: nothing, and all that is in force ends at once; people's blocks are kept aside. dry-run: say what
+    would be done. enforce: do it. People's blocks are in force in dry-run and in enforce.
     """
-    settings = settings_for(config_file, socket=socket)
-    result = request(settings.control.socket_path, "respond", mode=mode)
-    write(f"responding: {result['mode']}")
+    if mode is None:
+        status = ask(config_file, socket, "status")
+        answer = {"mode": status["respond"], "drop": status["drop"], "responses": status["responses"]}
+        words = standing(answer["responses"], answer["mode"], answer["drop"])
+    else:
+        answer = ask(config_file, socket, "respond", mode=mode)
+        words = change(answer)
+    if output_format == "json":
+        write_json(answer)
+    else:
+        write(f"responding: {words}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from synguard.cli.options import config_option
-from synguard.config import load
+from synguard.config import file_in_use, load
 
 _OPTIONS = {
     "probe.interfaces": "--interface",
@@ -73,4 +73,4 @@ def command(
     # Only now: a wrong option is said at once, and without what the daemon loads.
     from synguard.daemon import run  # noqa: PLC0415
 
-    ctx.exit(run(settings))
+    ctx.exit(run(settings, file_in_use(config_file)))

@@ -9,15 +9,11 @@ from typing import Any
 import click
 
 from synguard.cli.asking import ask
-from synguard.cli.options import (
-    DURATION,
-    SILENCE_TARGET,
-    config_option,
-    format_option,
-    socket_option,
-)
-from synguard.cli.output import moment, table, write, write_json
+from synguard.cli.options import config_option, format_option, local_option, socket_option
+from synguard.cli.output import table, write, write_json
+from synguard.cli.values import DURATION, SILENCE_TARGET, SILENCED
 from synguard.errors import SynguardError
+from synguard.telling.figures import moment
 
 
 @click.group("silence")
@@ -31,21 +27,24 @@ def command() -> None:
 
 @command.command("list")
 @format_option("table", "json")
+@local_option
 @config_option
 @socket_option
-def list_silences(output_format: str, config_file: Path | None, socket: str | None) -> None:
+def list_silences(*, output_format: str, local: bool, config_file: Path | None, socket: str | None) -> None:
     """List the silences in force."""
     silences: list[Mapping[str, Any]] = ask(config_file, socket, "silence_list")
     if output_format == "json":
         write_json(silences)
     elif silences:
-        write(table(("TARGET", "UNTIL", "BY", "REASON"), map(_cells, silences)))
+        write(
+            table(("TARGET", "UNTIL", "BY", "REASON"), (_cells(silence, local=local) for silence in silences))
+        )
     else:
         click.echo("no silences", err=True)
 
 
-def _cells(silence: Mapping[str, Any]) -> tuple[str, ...]:
-    return silence["target"], moment(silence["until"]), silence["asked_by"], silence["reason"]
+def _cells(silence: Mapping[str, Any], *, local: bool) -> tuple[str, ...]:
+    return silence["target"], moment(silence["until"], local=local), silence["asked_by"], silence["reason"]
 
 
 @command.command("add")
@@ -53,13 +52,16 @@ def _cells(silence: Mapping[str, Any]) -> tuple[str, ...]:
 @click.option("--for", "for_s", type=DURATION, default="1h", show_default=True, help="How long it lasts.")
 @click.option("--reason", default="", metavar="TEXT", help="Why, for those who read the list or an alert.")
 @format_option("table", "json")
+@local_option
 @config_option
 @socket_option
 def add(
+    *,
     target: str,
     for_s: float,
     reason: str,
     output_format: str,
+    local: bool,
     config_file: Path | None,
     socket: str | None,
 ) -> None:
@@ -68,11 +70,11 @@ def add(
     if output_format == "json":
         write_json(silence)
     else:
-        write(f"silenced {silence['target']} until {moment(silence['until'])}")
+        write(f"silenced {silence['target']} until {moment(silence['until'], local=local)}")
 
 
 @command.command("remove")
-@click.argument("target", type=SILENCE_TARGET)
+@click.argument("target", type=SILENCED)
 @format_option("table", "json")
 @config_option
 @socket_option

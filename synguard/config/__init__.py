@@ -1,7 +1,7 @@
 """Settings: one frozen tree, read from a TOML file and overlaid by the command line."""
 
 from synguard.config.detecting import DetectSettings
-from synguard.config.file import DEFAULT_PATH, load
+from synguard.config.file import DEFAULT_PATH, file_in_use, load
 from synguard.config.reference import default_toml, settings_reference
 from synguard.config.settings import (
     ControlSettings,
@@ -22,6 +22,7 @@ __all__ = [
     "RespondSettings",
     "Settings",
     "default_toml",
+    "file_in_use",
     "load",
     "settings_reference",
 ]

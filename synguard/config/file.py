@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synguard.config.checking import Problem, build
-from synguard.config.detecting import check_detect
-from synguard.config.settings import Settings
+from synguard.config.settings import Settings, check_together
 from synguard.errors import UsageError
 
 #: Read when no file is named and it exists.
@@ -32,10 +31,15 @@ def load(path: Path | None, *, default_path: Path = DEFAULT_PATH) -> Settings:
     text = _read(path)
     problems: list[Problem] = []
     settings = build(Settings, _parse(path, text), problems)
-    check_detect(settings.detect, problems)
+    check_together(settings, problems)
     if problems:
         raise UsageError("\n".join(f"{_place(path, text, p)}: {p.key}: {p.text}" for p in problems))
     return settings
+
+
+def file_in_use(path: Path | None, *, default_path: Path = DEFAULT_PATH) -> Path | None:
+    """Return the file that :func:`load` reads, or None where all settings are defaults. Raises UsageError."""
+    return path or (default_path if _exists(default_path) else None)
 
 
 def _exists(path: Path) -> bool:

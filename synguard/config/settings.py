@@ -7,11 +7,13 @@ declarations; a setting added here needs nothing anywhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.json import encode
 
 from synguard.config.checking import Problem, build, overlay
 from synguard.config.declaring import (
@@ -96,8 +98,36 @@ class RespondSettings(Section, frozen=True, kw_only=True):
             "always: drop any single source (only where spoofing is impossible)."
         ),
     ] = "proven"
-    block_ttl_s: Annotated[int, about("How long a first block lasts.", "s", ge=1, le=2_592_000)] = 600
-    max_blocks: Annotated[int, about("Blocks held at the same time.", "blocks", ge=1, le=65536)] = 4096
+    source_response: Annotated[
+        Literal["greylist", "none"],
+        about("To a source or prefix that is not dropped. greylist: its real clients get in a second late."),
+    ] = "greylist"
+    listener_response: Annotated[
+        Literal["cookie", "greylist", "none"],
+        about(
+            "To a flood whose sources cannot be believed, or are many. "
+            "cookie: SYN cookies, and greylist where a listener cannot be answered with them."
+        ),
+    ] = "cookie"
+    backend: Annotated[
+        Literal["xdp", "nftables"], about("Where blocks drop SYNs. nftables: as rules that nft shows.")
+    ] = "xdp"
+    when_flushed: Annotated[
+        Literal["restore", "notice"],
+        about("When somebody took our rules away by hand. restore: put them back. notice: only say so."),
+    ] = "restore"
+    block_ttl_s: Annotated[
+        int, about("How long a first block lasts; each further one twice as long.", "s", ge=1, le=2_592_000)
+    ] = 600
+    block_ttl_max_s: Annotated[
+        int, about("How long a repeater's block lasts at most.", "s", ge=1, le=2_592_000)
+    ] = 86_400
+    max_blocks: Annotated[
+        int, about("Blocks and other responses held at the same time.", "blocks", ge=1, le=65536)
+    ] = 16_384
+    max_actions_per_min: Annotated[
+        int, about("Responses that alerts bring about in a minute.", "responses", ge=1, le=65536)
+    ] = 120
     allow: Annotated[
         tuple[str, ...], about("Sources never to touch.", check=check_network, allowed=NETWORKS)
     ] = ()
@@ -132,11 +162,33 @@ class HistorySettings(Section, frozen=True, kw_only=True):
         "/var/lib/synguard/synguard.db"
     )
     retention_days: Annotated[
-        int, about("Closed alerts older than this are deleted.", "days", ge=1, le=3650)
+        int,
+        about("Closed alerts, figures, responses and runs older than this go.", "days", ge=1, le=3650),
     ] = 90
     retention_mib: Annotated[
-        int, about("Above this size the oldest closed alerts are deleted.", "MiB", ge=1, le=1_048_576)
+        int,
+        about(
+            "Above this size figures become coarser first, and then the oldest closed alerts go.",
+            "MiB",
+            ge=1,
+            le=1_048_576,
+        ),
     ] = 1024
+    seconds_days: Annotated[
+        int, about("Figures of each second are kept so long; then they become minutes.", "days", ge=1, le=366)
+    ] = 1
+    minutes_days: Annotated[
+        int, about("Figures of each minute are kept so long; then they become hours.", "days", ge=1, le=3650)
+    ] = 31
+    series_listeners: Annotated[
+        int,
+        about(
+            "Listeners whose figures are kept of each second: those on alert, and the busiest.",
+            "listeners",
+            ge=0,
+            le=512,
+        ),
+    ] = 64
 
     @property
     def database_path(self) -> Path:
@@ -186,6 +238,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
 
+    @property
+    def fingerprint(self) -> str:
+        """Return 12 hexadecimal digits that other settings hardly share."""
+        return sha256(encode(self, order="sorted")).hexdigest()[:12]
+
     def with_overrides(
         self, overrides: Mapping[str, object], options: Mapping[str, str] | None = None
     ) -> Settings:
@@ -198,7 +255,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         given = {key: value for key, value in overrides.items() if value is not None}
         problems: list[Problem] = []
         settings = build(Settings, overlay(self, given), problems)
-        check_detect(settings.detect, problems)
+        check_together(settings, problems)
         if problems:
             names = options or {}
             raise UsageError("\n".join(f"{names.get(p.key, p.key)}: {p.text}" for p in problems))
@@ -207,13 +264,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 def check_together(settings: Settings, problems: list[Problem]) -> None:
     """Append what is wrong between settings that are each right alone."""
-    detect = settings.detect
-    if detect.allowance_floor_ms > detect.allowance_cap_ms:
-        text = f"{detect.allowance_floor_ms} is above detect.allowance_cap_ms ({detect.allowance_cap_ms})"
-        problems.append(Problem("detect.allowance_floor_ms", text))
-    elif not detect.allowance_floor_ms <= detect.allowance_cold_ms <= detect.allowance_cap_ms:
-        text = (
-            f"{detect.allowance_cold_ms} is not between detect.allowance_floor_ms "
-            f"({detect.allowance_floor_ms}) and detect.allowance_cap_ms ({detect.allowance_cap_ms})"
-        )
-        problems.append(Problem("detect.allowance_cold_ms", text))
+    check_detect(settings.detect, problems)
+    respond = settings.respond
+    if respond.block_ttl_s > respond.block_ttl_max_s:
+        text = f"{respond.block_ttl_s} is above respond.block_ttl_max_s ({respond.block_ttl_max_s})"
+        problems.append(Problem("respond.block_ttl_s", text))

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
+from typing import Any, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from synguard.daemon.announcement import changed, described, picture
+from synguard.daemon.case import Case, gist, grounds
 from synguard.daemon.silences import Silences
-from synguard.daemon.timeline import merged, response_text
-from synguard.detect.timeline import MOST_CHANGES
+from synguard.daemon.timeline import merged, responses_text
+from synguard.endpoint import target_text
 from synguard.history.records import time_to_json
-from synguard.model import Action, Alert, AlertClosed, AlertKind, Change, RespondMode
+from synguard.model import Action, Alert, AlertClosed, AlertKind
 from synguard.respond.policy import Decision
-from synguard.respond.responder import Responder
-from synguard.silence import Silence, target_text
+from synguard.respond.upkeep import Upkeep
+from synguard.silence import Silence
 
 #: A response that ends while its alert is open is decided anew this long before.
 RENEW_BEFORE_S = 2.0
@@ -33,38 +34,13 @@ class AlertHistory(Protocol):
         """Take an alert in."""
 
 
-@dataclass(slots=True)
-class _Case:
-    """One open alert, as far as the detector does not know."""
-
-    #: Announced, and not silenced since.
-    announced: bool = False
-    #: The picture that was announced last.
-    told: dict[str, object] = field(default_factory=dict)
-    silence: Silence | None = None
-    #: What was decided, and about what.
-    decided: tuple[Alert, Decision] | None = None
-    #: Whether it is to be decided anew, whatever was decided.
-    overdue: bool = False
-    retry_at_s: float = 0.0
-    considering: asyncio.Task[None] | None = None
-    #: What the timeline tells of responses and silences.
-    changes: list[Change] = field(default_factory=list)
-    #: The response that the timeline told of last.
-    told_response: str | None = None
-
-    def note(self, what: str, before: str | None, after: str | None, because: str) -> None:
-        """Add to the timeline."""
-        self.changes = [*self.changes[1 - MOST_CHANGES :], Change(time.time(), what, before, after, because)]
-
-
 class Cases:
     """The open alerts and what is done about each.
 
     Args:
         open_alerts: the detector's word on those that are open now.
         history: where every word is recorded.
-        responder: decides about those that are not silenced.
+        upkeep: keeps the responder, which decides about those that are not silenced.
         silences: what people want to hear nothing of.
         log: where they are announced.
 
@@ -74,21 +50,24 @@ class Cases:
         self,
         open_alerts: Callable[[], Iterable[Alert]],
         history: AlertHistory,
-        responder: Responder,
+        upkeep: Upkeep,
         silences: Silences,
         log: FilteringBoundLogger,
     ) -> None:
         self._open_alerts = open_alerts
         self._history = history
-        self.responder = responder
+        self.upkeep = upkeep
+        self.responder = upkeep.responder
         self.silences = silences
         self._log = log
-        self._cases: dict[int, _Case] = {}
+        self._cases: dict[int, Case] = {}
+        #: What is under way and nobody waits for.
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def carry_out(self, action: Action) -> None:
         """Take in what the detector says of an alert."""
         alert = action.alert
-        case = self._cases.setdefault(alert.id, _Case())
+        case = self._cases.setdefault(alert.id, Case())
         self._heed_silence(case, alert)
         if not isinstance(action, AlertClosed):
             self._go_on(case, alert)
@@ -98,6 +77,7 @@ class Cases:
         if case.announced:
             self._log.info("alert.closed", **described(shown), because=str(shown.closed_because))
         del self._cases[alert.id]
+        self._begin(self._end_responses(alert.id))
 
     def mode_changed(self) -> None:
         """Decide again about every open alert, since the operator changed what may be done."""
@@ -110,9 +90,39 @@ class Cases:
             case.overdue = True
             self._decide_if_due(case, alert)
 
+    def reconsider(self, alert_id: int) -> None:
+        """Decide anew about an open alert: what it was answered with is not what is in force any more."""
+        case = self._cases.get(alert_id)
+        alert = next((alert for alert in self._open_alerts() if alert.id == alert_id), None)
+        if case is None or alert is None or case.silence is not None:
+            return
+        case.overdue = True
+        self._decide_if_due(case, alert)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end_responses(self, alert_id: int) -> None:
+        """End what lasts as long as its alert; another one that relied on it is decided anew."""
+        try:
+            ended = {target_text(target) for target in await self.responder.closed(alert_id)}
+        except Exception:  # noqa: BLE001 — as in deciding; the kernel ends it in time.
+            self._log.exception("response.failed", alert_id=alert_id)
+            return
+        for other, case in [*self._cases.items()]:
+            done = case.decided[1].responses if case.decided else ()
+            if any(response.target in ended for response in done):
+                self.reconsider(other)
+
+    async def settle(self) -> None:
+        """Wait for what is under way: decisions, and responses that end."""
+        while under_way := [*self._tasks, *filter(None, (case.considering for case in self._cases.values()))]:
+            await asyncio.gather(*under_way, return_exceptions=True)
+
     def tidy(self) -> None:
-        """Let end what is over: blocks, and silences of alerts that are still open."""
-        self.responder.tidy()
+        """Let end silences that are over, of alerts that are still open, too."""
         self.silences.tidy(time.time())
         self.review()
 
@@ -129,7 +139,7 @@ class Cases:
         """Return the open alerts with what was decided about them."""
         return [self._shown(alert) for alert in self._open_alerts()]
 
-    def _go_on(self, case: _Case, alert: Alert) -> None:
+    def _go_on(self, case: Case, alert: Alert) -> None:
         """Record an open alert's present state, announce what is new, and have it decided if it is due."""
         self._history.save(self._shown(alert))
         if case.silence is not None:
@@ -146,16 +156,16 @@ class Cases:
         case = self._cases.get(alert.id)
         if case is None:
             return alert
-        decision = case.decided[1] if case.decided else Decision(alert.response, alert.decision)
+        decision = case.decided[1] if case.decided else None
         return replace(
             alert,
-            response=decision.response,
-            decision=decision.reason,
+            response=decision.response if decision else alert.response,
+            decision=decision.reason if decision else alert.decision,
             silenced=case.silence is not None,
             timeline=merged(alert.timeline, case.changes) if case.changes else alert.timeline,
         )
 
-    def _heed_silence(self, case: _Case, alert: Alert) -> bool:
+    def _heed_silence(self, case: Case, alert: Alert) -> bool:
         """Let a silence begin, change or end; tell whether it did."""
         before, case.silence = case.silence, self.silences.on(alert, time.time())
         if case.silence == before:
@@ -170,37 +180,41 @@ class Cases:
             self._log.info("alert.silenced", **described(alert), why=_silenced(case.silence).reason)
         return True
 
-    def _decide_if_due(self, case: _Case, alert: Alert) -> None:
+    def _decide_if_due(self, case: Case, alert: Alert) -> None:
         if self._needs_decision(case, alert):
             case.overdue = False
             case.considering = asyncio.get_running_loop().create_task(self._decide(case, alert))
 
-    def _needs_decision(self, case: _Case, alert: Alert) -> bool:
+    def _needs_decision(self, case: Case, alert: Alert) -> bool:
         """Tell whether the picture, the mode or the time calls for a new decision."""
         if case.considering is not None or alert.kind is AlertKind.BLIND:
             return False
         if case.decided is None or case.overdue:
             return True
         before, decision = case.decided
-        if (before.alert_class, before.source) != (alert.alert_class, alert.source):
+        if grounds(before) != grounds(alert):
             return True
-        response = decision.response
-        if response is None:
-            return decision.retry and time.monotonic() >= case.retry_at_s
-        renew_before_s = min(RENEW_BEFORE_S, self.responder.rules.block_ttl_s / 2)
-        ends_soon = response.until_s is not None and response.until_s - time.time() < renew_before_s
-        return ends_soon or response.mode is not self.responder.rules.mode
+        if decision.retry and time.monotonic() >= case.retry_at_s:
+            return True
+        rules = self.responder.rules
+        renew_before_s = min(RENEW_BEFORE_S, rules.block_ttl_s / 2)
+        return any(
+            response.mode is not rules.mode or (response.until_s or 0.0) - time.time() < renew_before_s
+            for response in decision.responses
+        )
 
-    async def _decide(self, case: _Case, alert: Alert) -> None:
+    async def _decide(self, case: Case, alert: Alert) -> None:
         try:
             decision = await self.responder.consider(alert, time.time())
         except Exception as error:  # noqa: BLE001 — a fault in responding costs this answer, not the guard.
             self._log.exception("response.failed", alert_id=alert.id)
-            decision = Decision(None, f"deciding failed ({error}); the log has the details", retry=True)
+            decision = Decision((), f"deciding failed ({error}); the log has the details", retry=True)
         finally:
             case.considering = None
         current = {held.id: held for held in self._open_alerts()}.get(alert.id)
         if current is None:
+            # It closed meanwhile, before this was brought about.
+            await self.responder.closed(alert.id)
             return
         is_news = self._decided(case, alert, decision)
         if case.silence is not None:
@@ -215,39 +229,38 @@ class Cases:
                 mode=str(self.responder.rules.mode),
                 reason=decision.reason,
             )
+        if case.overdue and case.silence is None:
+            self._decide_if_due(case, current)
 
-    def _decided(self, case: _Case, alert: Alert, decision: Decision) -> bool:
+    def _decided(self, case: Case, alert: Alert, decision: Decision) -> bool:
         """Take in a decision; tell whether it is another than the one before."""
         before = case.decided[1] if case.decided else None
-        decision = _still_in_force(before, decision, time.time())
+        decision = self._with_what_stands(alert, decision)
         case.decided = (alert, decision)
         case.retry_at_s = time.monotonic() + DECIDE_AGAIN_AFTER_S
-        told, case.told_response = case.told_response, response_text(decision.response)
+        told, case.told_response = case.told_response, responses_text(decision.responses)
         if told != case.told_response:
             case.note("response", told, case.told_response, decision.reason)
-        return decision != before
+        return before is None or gist(decision) != gist(before)
 
+    def _with_what_stands(self, alert: Alert, decision: Decision) -> Decision:
+        """Return the decision, with the responses that an earlier one set if those go on regardless.
 
-def _still_in_force(before: Decision | None, decision: Decision, wall_s: float) -> Decision:
-    """Return the decision, with the response that an earlier one set if that goes on regardless.
-
-    An alert that turns out to be no single source's ends no block, so the record must not say there is none;
-    unless the decision is to undo it.
-    """
-    response = before.response if before else None
-    if decision.undo or decision.response is not None:
-        return decision
-    if response is None or response.mode is not RespondMode.ENFORCE:
-        return decision
-    if response.until_s is None or response.until_s <= wall_s:
-        return decision
-    return Decision(response, f"{decision.reason}; what was set before lasts its time", decision.retry)
+        An alert that turns out to be no single source's ends no block, so the record must not say there is
+        none; unless the decision is to undo it.
+        """
+        if decision.undo or decision.responses:
+            return decision
+        standing = self.responder.in_force(alert)
+        if not standing:
+            return decision
+        return Decision(standing, f"{decision.reason}; what was set before lasts its time", decision.retry)
 
 
 def _silenced(silence: Silence) -> Decision:
     """Return the decision to do nothing, since somebody asked for silence."""
     return Decision(
-        None, f"{target_text(silence.target)} is silenced {_until(silence)} by {_why(silence, None)}"
+        (), f"{target_text(silence.target)} is silenced {_until(silence)} by {_why(silence, None)}"
     )
 
 

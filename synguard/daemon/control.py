@@ -25,12 +25,14 @@ from synguard.client import MAX_RESPONSE_BYTES, daemon_pid
 from synguard.config.declaring import SOCKET_PATH_MAX_BYTES
 from synguard.errors import SynguardError, UnsupportedError, UsageError
 
-MAX_REQUEST_BYTES = 64 * 1024
+MAX_REQUEST_BYTES = 1024 * 1024  # A full list of the longest addresses for `block add`.
 MAX_CONNECTIONS = 64
 #: How long a peer may take to send one request line, and to take in one answer.
 PEER_TIMEOUT_S = 5.0
 
 _LISTEN_QUEUE = 64
+#: asyncio accepts, makes the transport and begins the conversation in as many turns of the loop.
+_TURNS_TO_CONVERSE = 4
 
 
 class Peer(NamedTuple):
@@ -41,8 +43,8 @@ class Peer(NamedTuple):
     gid: int
 
 
-#: Takes the request's arguments; returns what JSON can carry, or an awaitable of it. A plain function
-#: runs on the event loop, so it must be fast; a slow one should await a thread.
+#: Takes the request's arguments; returns what JSON can carry, JSON itself as a msgspec.Raw, or an awaitable
+#: of either. A plain function runs on the event loop, so it must be fast; a slow one should await a thread.
 Handler = Callable[[Mapping[str, Any], Peer], Any]
 
 _T = TypeVar("_T")
@@ -108,6 +110,7 @@ class ControlServer:
         """Hang up on everybody and remove the socket, unless it is no longer ours."""
         if self._server is None:
             return
+        await self._let_nobody_in()
         self._server.close()
         for conversation in self._conversations:
             conversation.cancel()
@@ -115,6 +118,13 @@ class ControlServer:
         self._server = None
         if self._identity is not None and _identity(self._path) == self._identity:
             self._path.unlink(missing_ok=True)
+
+    async def _let_nobody_in(self) -> None:
+        # Who was let in a moment ago is no conversation yet, and asyncio would forget such a connection open.
+        for listening in self._server.sockets if self._server else ():
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _ in range(_TURNS_TO_CONVERSE):
+            await asyncio.sleep(0)
 
     def _bind(self) -> socket.socket:
         if len(os.fsencode(self._path)) > SOCKET_PATH_MAX_BYTES:
@@ -211,7 +221,7 @@ class ControlServer:
             result = self._handler(command)(request.arguments, peer)
             if inspect.isawaitable(result):
                 result = await result
-            return _encode({"ok": True, "result": result})
+            return _encode_result(result)
         except SynguardError as error:
             return _refusal(error)
         except Exception:  # noqa: BLE001 — a handler's bug costs one answer, never the guard that it runs in.
@@ -233,8 +243,17 @@ def _parse(line: bytes) -> _Request:
         raise UsageError(f"not a request: {error}") from error
 
 
+def _encode_result(result: Any) -> bytes:
+    if isinstance(result, msgspec.Raw):
+        return _bounded(b'{"ok": true, "result": ' + bytes(result) + b"}\n")
+    return _encode({"ok": True, "result": result})
+
+
 def _encode(message: Mapping[str, Any]) -> bytes:
-    encoded = json.dumps(message, allow_nan=False).encode() + b"\n"
+    return _bounded(json.dumps(message, allow_nan=False).encode() + b"\n")
+
+
+def _bounded(encoded: bytes) -> bytes:
     if len(encoded) > MAX_RESPONSE_BYTES:
         raise UsageError(f"the answer would be over {MAX_RESPONSE_BYTES} bytes: ask for less (--limit)")
     return encoded

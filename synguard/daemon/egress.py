@@ -141,8 +141,9 @@ class Egress:
             return
         self._now_ns = now_ns
         self._sample(_Sample(now_ns, totals["ack_segments"], totals["egress_tcp"]))
-        self._attempts = totals["attempts"]
-        answers = sum(totals[name] for name in ANSWERS)
+        # What we drop has no answer, and what our cookies answer does not pass egress.
+        self._attempts = totals["attempts"] - totals.get("dropped_by_us", 0)
+        answers = sum(totals[name] for name in ANSWERS) - totals.get("cookies_sent", 0)
         if answers != self._answers:
             self._answers = answers
             self._hear_answer(now_ns)

@@ -5,28 +5,36 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
-from synguard.block import Block
+import msgspec
+
 from synguard.config import Settings
+from synguard.daemon.asking import Asking
 from synguard.daemon.control import Handler, Peer, argument
-from synguard.daemon.status import describe
+from synguard.daemon.responding import block_rows
+from synguard.daemon.rows import block_row
+from synguard.daemon.shared import Shared, Turns
+from synguard.daemon.status import Status
 from synguard.daemon.watch import Watch
-from synguard.endpoint import Listener, Network, source_text, unmapped
+from synguard.endpoint import Listener, parse_target, target_text
 from synguard.errors import UsageError
 from synguard.history.filter import AlertFilter
-from synguard.history.query import DamagedHistoryError, find_alerts, get_alert
+from synguard.history.query import find_alerts, get_alert
+from synguard.history.reading import DamagedHistoryError
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
 from synguard.model import Alert, RespondMode
 from synguard.observe.log import LineWriter
-from synguard.respond.responder import Responder
-from synguard.silence import Silence, parse_target, target_text
+from synguard.respond.by_hand import ByHand
+from synguard.respond.upkeep import Upkeep
+from synguard.silence import Silence
 
 #: A block or a silence by hand lasts at most 30 days: none is without end.
 MOST_DAYS = 30
+#: Telling the status takes one part in so many of a CPU at most, however many ask.
+STATUS_TIMES_ITS_COST = 20.0
 #: Every alert that is silenced carries it.
 MOST_REASON_CHARACTERS = 500
 
@@ -42,15 +50,19 @@ class Handlers:
         self,
         settings: Settings,
         watch: Watch,
-        responder: Responder,
+        upkeep: Upkeep,
         history: HistoryStore,
         log_lines: LineWriter,
+        status: Status,
     ) -> None:
         self._settings = settings
         self._watch = watch
-        self._responder = responder
+        self._upkeep = upkeep
+        self._by_hand = ByHand(upkeep.responder)
         self._history = history
         self._log_lines = log_lines
+        self._described = status
+        self._status = Shared(self._whole, times_its_cost=STATUS_TIMES_ITS_COST)
 
     def by_command(self) -> dict[str, Handler]:
         """Return each command's handler."""
@@ -66,13 +78,17 @@ class Handlers:
             "silence_add": self.silence_add,
             "silence_remove": self.silence_remove,
             "respond": self.respond,
+            **Asking(self._settings.history.database_path).by_command(),
         }
 
-    def status(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:  # noqa: ARG002
+    async def status(self, arguments: Arguments, peer: Peer) -> msgspec.Raw:  # noqa: ARG002
         """Return the whole status."""
-        status = describe(self._watch, self._responder, self._history, self._settings.history.database)
+        return await self._status.get()
+
+    async def _whole(self, turns: Turns) -> msgspec.Raw:
+        status = await self._described.describe(turns)
         status["losses"]["log_lines"] = self._log_lines.lost_lines
-        return status
+        return msgspec.Raw(msgspec.json.encode(status))
 
     async def alerts(self, arguments: Arguments, peer: Peer) -> list[dict[str, Any]]:  # noqa: ARG002
         """Return the alerts that ``filter`` lets through."""
@@ -96,26 +112,31 @@ class Handlers:
             self._history.check_again()
             raise
 
-    def block_list(self, arguments: Arguments, peer: Peer) -> list[dict[str, Any]]:  # noqa: ARG002
-        """Return the blocks in force."""
-        return [_block_to_json(block) for block in self._responder.blocks.held()]
+    async def block_list(self, arguments: Arguments, peer: Peer) -> list[dict[str, Any]]:  # noqa: ARG002
+        """Return the blocks, the newest first."""
+        blocks = self._upkeep.responder.book.blocks
+        held = await blocks.held()
+        return [row async for row in Turns().of(block_rows(blocks, held))]
 
     async def block_add(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:
-        """Block a target by hand."""
-        target = _target(argument(arguments, "target", str))
+        """Block a target by hand, or many at once: all of them, or none."""
+        many = argument(arguments, "targets", list[str], [])
+        targets = many or [argument(arguments, "target", str)]
         ttl_s = _lasting("a block", argument(arguments, "ttl_s", float))
         reason = argument(arguments, "reason", str, "") or f"by hand (uid {peer.uid})"
-        block = await self._responder.block_by_hand(target, ttl_s, reason, time.time())
-        return _block_to_json(block)
+        blocks = await self._by_hand.block(targets, ttl_s, reason, time.time())
+        if many:
+            return {"added": len(blocks), "until": time_to_json(blocks[0].until_s)}
+        return block_row(blocks[0])
 
-    def block_remove(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:
+    async def block_remove(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:
         """End one block."""
-        target = _target(argument(arguments, "target", str))
-        return {"removed": int(self._responder.unblock(target, f"by hand (uid {peer.uid})"))}
+        target = parse_target(argument(arguments, "target", str))
+        return {"removed": int(await self._by_hand.unblock(target, f"by hand (uid {peer.uid})"))}
 
-    def block_clear(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:  # noqa: ARG002
+    async def block_clear(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:  # noqa: ARG002
         """End every block."""
-        return {"removed": self._responder.clear(f"by hand (uid {peer.uid})")}
+        return {"removed": await self._by_hand.clear(f"by hand (uid {peer.uid})")}
 
     def silence_list(self, arguments: Arguments, peer: Peer) -> list[dict[str, Any]]:  # noqa: ARG002
         """Return the silences in force."""
@@ -141,23 +162,24 @@ class Handlers:
         self._watch.cases.review()
         return {"removed": int(removed)}
 
-    def respond(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:  # noqa: ARG002
+    async def respond(self, arguments: Arguments, peer: Peer) -> dict[str, Any]:  # noqa: ARG002
         """Change the mode at run time."""
         text = argument(arguments, "mode", str)
         try:
             mode = RespondMode(text)
         except ValueError as error:
             raise UsageError(f"{text!r} is no mode: off, dry-run or enforce") from error
-        self._responder.set_mode(mode)
-        self._watch.cases.mode_changed()
-        return {"mode": str(mode)}
-
-
-def _target(text: str) -> Network:
-    try:
-        return unmapped(ip_network(text))
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not an address or a prefix: {error}") from error
+        try:
+            changed = await self._upkeep.set_mode(mode)
+        finally:
+            self._watch.cases.mode_changed()
+        return {
+            "mode": str(mode),
+            "was": str(changed.was),
+            "ended": changed.ended,
+            "suspended": changed.suspended,
+            "resumed": changed.resumed,
+        }
 
 
 def _lasting(what: str, seconds: float) -> float:
@@ -174,17 +196,4 @@ def _silence_to_json(silence: Silence) -> dict[str, Any]:
         "reason": silence.reason,
         "asked_by": silence.asked_by,
         "created_at": time_to_json(silence.created_at_s),
-    }
-
-
-def _block_to_json(block: Block) -> dict[str, Any]:
-    return {
-        "response": "drop",
-        "target": source_text(block.target),
-        "until": time_to_json(block.until_s),
-        "hits": block.hits,
-        "reason": block.reason,
-        "asked_by": block.asked_by,
-        "alert_id": block.alert_id,
-        "created_at": time_to_json(block.created_at_s),
     }

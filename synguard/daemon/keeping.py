@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
@@ -136,6 +137,17 @@ class Keeper:
             new_program=self._version.program,
             counts="go on" if self._taken else "start anew",
         )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what ``status`` shows of the pins, and which probe this is."""
+        return {
+            "directory": str(self._folder.path) if self._claim is not None else None,
+            "pinned": None if self._pinned is None else str(self._pinned),
+            "stays_attached": self.leaves,
+            "taken_over": self._taken is not None,
+            "layout": self._version.layout,
+            "program": self._version.program,
+        }
 
     def forget(self) -> None:
         """Remove the pins, since the probe is attached no more. Trouble is logged."""

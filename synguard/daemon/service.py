@@ -4,42 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import time
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import structlog
 
+from synguard import __version__
 from synguard.config import Settings
+from synguard.config.settings import HistorySettings
 from synguard.daemon.cases import Cases
 from synguard.daemon.control import ControlServer
 from synguard.daemon.guard import Guard
 from synguard.daemon.handlers import Handlers
 from synguard.daemon.keeping import Keeper
+from synguard.daemon.latest import Latest
+from synguard.daemon.live import Live
+from synguard.daemon.news import News, Published
+from synguard.daemon.responding import make_upkeep
 from synguard.daemon.silences import Silences
+from synguard.daemon.status import Status
 from synguard.daemon.stopping import StopRequest
 from synguard.daemon.watch import Watch
 from synguard.detect import Detector
 from synguard.errors import SynguardError, UnsupportedError
+from synguard.history.retention import DAY_S, Keep
+from synguard.history.runs import Run
 from synguard.history.store import HistoryStore
 from synguard.observe import log as observe_log
 from synguard.probe.claim import claim_database, prune_claims
 from synguard.probe.interfaces import default_route_interfaces
 from synguard.probe.probe import Groups, Probe, Sizes
-from synguard.respond import protected
-from synguard.respond.blocks import Blocks
-from synguard.respond.policy import Rules
-from synguard.respond.responder import Responder
+from synguard.respond.responder import Senses
+from synguard.respond.upkeep import Upkeep
 from synguard.tuning import thresholds_of
 
 #: How often a default route is looked for while there is none.
 ROUTE_INTERVAL_S = 1.0
+#: Drops of so long ago make nobody a repeater any more: a count of 22 is halved away by then.
+REMEMBERED_S = 5 * DAY_S
 
 _QUIET_HISTORY_EVENTS = frozenset({"history.opened", "history.recovered", "history.interrupted_closed"})
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, config_file: Path | None = None) -> int:
     """Guard the configured interfaces until SIGTERM, SIGINT or SIGHUP; return the exit code 0.
+
+    ``config_file`` is the one that the settings were read from, which ``status`` tells.
 
     Raises UnsupportedError where the kernel or the user's rights do not allow it, and SynguardError where
     an interface is guarded already or the probe cannot be attached; nothing is left behind then.
@@ -55,7 +70,8 @@ def run(settings: Settings) -> int:
         try:
             probe = _load(settings, keeper, stop) if names else None
             if probe is not None:
-                _guard(settings, guard, keeper, probe, log_lines, stop)
+                facts = partial(_facts, settings, config_file, keeper, probe)
+                _guard(settings, guard, keeper, probe, log_lines, stop, facts)
         finally:
             _end(guard, keeper)
     return 0
@@ -109,34 +125,69 @@ def _guard(
     probe: Probe,
     log_lines: observe_log.LineWriter,
     stop: StopRequest,
+    facts: Callable[[], dict[str, Any]],
 ) -> None:
-    log = structlog.get_logger()
+    log, news = structlog.get_logger(), News()
     history = HistoryStore(
         settings.history.database_path,
-        retention_days=settings.history.retention_days,
-        retention_mib=settings.history.retention_mib,
-        log=_history_log,
+        keep=_kept(settings.history),
+        log=news.heeding(_history_log),
     )
+    ended_because = "failed"
     try:
         history.start()
-        responder = _responder(settings, probe, guard, history)
+        history.begin_run(_new_run(settings, guard))
+        upkeep = make_upkeep(settings, probe, guard, history, log)
+        responder = upkeep.responder
         # Before the probe is there, so that what an earlier one blocked is not let through meanwhile.
-        responder.restore(history.blocks(time.time()))
+        asyncio.run(_restore(upkeep, history))
         _attach(guard, keeper, probe)
         detector = Detector(thresholds_of(settings), history.next_alert_id(), history.baselines())
         silences = Silences(settings.probe.ipv6_prefix, history, log)
         silences.restore(history.silences(time.time()))
-        cases = Cases(detector.open_alerts, history, responder, silences, log)
-        watch = Watch(probe, guard, detector, history, cases, settings=settings.probe, log=log)
-        handlers = Handlers(settings, watch, responder, history, log_lines)
-        control = ControlServer(
-            settings.control.socket_path, settings.control.group, handlers.by_command(), log
+        latest = Latest(Published(history, news))
+        cases = Cases(detector.open_alerts, latest, upkeep, silences, log)
+        responder.cookies.reconsider = cases.reconsider
+        watch = Watch(probe, guard, detector, history, cases, settings=settings, log=log)
+        upkeep.figures.ask = lambda listener: watch.reader.listener(listener, time.monotonic_ns())
+        responder.senses = Senses(
+            guard.cannot_drop, lambda source: watch.reader.clock_proof(source, time.monotonic_ns())
         )
+        status = Status(watch, upkeep, history, latest, facts)
+        handlers = Handlers(settings, watch, upkeep, history, log_lines, status)
+        live = Live(watch, responder, latest, status.health)
+        commands = {**handlers.by_command(), "news": news.answer, "top": live.answer}
+        control = ControlServer(settings.control.socket_path, settings.control.group, commands, log)
         asyncio.run(watch.run(control, stop))
+        if not keeper.leaves:
+            asyncio.run(upkeep.take_leave())
+        ended_because = "stopped"
     finally:
+        history.end_run(time.time(), ended_because)
         history.close()
         probe.watch_flows(False)  # nobody would read them, and each packet paid for it
         probe.close()
+
+
+async def _restore(upkeep: Upkeep, history: HistoryStore) -> None:
+    now_s = time.time()
+    await upkeep.restore(history.blocks(now_s), history.earlier_drops(now_s - REMEMBERED_S))
+
+
+def _facts(settings: Settings, config_file: Path | None, keeper: Keeper, probe: Probe) -> dict[str, Any]:
+    history = settings.history
+    return {
+        "config_file": None if config_file is None else str(config_file.absolute()),
+        "pins": keeper.describe(),
+        "map_memlock_bytes": probe.memlock_bytes(),
+        "history": {
+            "database": history.database,
+            "retention_days": history.retention_days,
+            "retention_mib": history.retention_mib,
+            "seconds_days": history.seconds_days,
+            "minutes_days": history.minutes_days,
+        },
+    }
 
 
 def _attach(guard: Guard, keeper: Keeper, probe: Probe) -> None:
@@ -148,23 +199,29 @@ def _attach(guard: Guard, keeper: Keeper, probe: Probe) -> None:
     keeper.settle(guard.names())
 
 
+def _new_run(settings: Settings, guard: Guard) -> Run:
+    now_s = time.time()
+    return Run(
+        now_s,
+        __version__,
+        platform.release(),
+        tuple(guard.names()),
+        str(settings.respond.mode),
+        settings.fingerprint,
+        now_s,
+    )
+
+
+def _kept(history: HistorySettings) -> Keep:
+    return Keep(
+        history.retention_days * DAY_S,
+        history.retention_mib << 20,
+        history.seconds_days * DAY_S,
+        history.minutes_days * DAY_S,
+    )
+
+
 def _history_log(event: str, **keys: object) -> None:
     """Log what the history says of itself, as loud as it matters."""
     log = structlog.get_logger()
     (log.info if event in _QUIET_HISTORY_EVENTS else log.error)(event, **keys)
-
-
-def _responder(settings: Settings, probe: Probe, guard: Guard, history: HistoryStore) -> Responder:
-    respond = settings.respond
-    rules = Rules(respond.mode, respond.drop, respond.block_ttl_s, respond.max_blocks)
-    gather_protected = partial(
-        protected.gather, respond.allow_networks, respond.trusted_aggregator_networks, respond.ssh_ports
-    )
-    return Responder(
-        Blocks(probe, respond.max_blocks),
-        rules,
-        gather_protected,
-        guard.cannot_drop,
-        history,
-        structlog.get_logger(),
-    )

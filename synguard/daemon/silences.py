@@ -8,10 +8,10 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from synguard.endpoint import Listener, Network, unmapped
+from synguard.endpoint import Listener, Network, Target, target_text, unmapped
 from synguard.errors import SynguardError
 from synguard.model import Alert
-from synguard.silence import Silence, Target, target_text
+from synguard.silence import Silence
 
 MAX_SILENCES = 1000
 

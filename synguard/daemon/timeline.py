@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from synguard.detect.timeline import MOST_CHANGES
 from synguard.model import Change, Response
+
+#: Responses that one entry names; the rest are counted.
+_MOST_TOLD = 3
 
 
 def merged(*told: Iterable[Change]) -> tuple[Change, ...]:
@@ -24,6 +27,8 @@ def merged(*told: Iterable[Change]) -> tuple[Change, ...]:
     return tuple(kept[-MOST_CHANGES:])
 
 
-def response_text(response: Response | None) -> str | None:
-    """Return a response as the timeline tells it: ``drop 198.51.100.7 (enforce)``."""
-    return None if response is None else f"{response.response} {response.target} ({response.mode})"
+def responses_text(responses: Sequence[Response]) -> str | None:
+    """Return responses as the timeline tells them: ``drop 198.51.100.7 (enforce)``; None for nothing."""
+    told = [f"{one.response} {one.target} ({one.mode})" for one in responses[:_MOST_TOLD]]
+    more = len(responses) - len(told)
+    return (", ".join(told) + (f" and {more} more" if more else "")) or None

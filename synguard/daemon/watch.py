@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from synguard.config.settings import ProbeSettings
+from synguard.config import Settings
 from synguard.daemon.cases import Cases
 from synguard.daemon.control import ControlServer
 from synguard.daemon.egress import Egress
 from synguard.daemon.guard import Guard
 from synguard.daemon.lookout import Lookout
 from synguard.daemon.pace import Pace
+from synguard.daemon.seconds import Seconds
 from synguard.daemon.stopping import StopRequest
 from synguard.detect import Detector
 from synguard.errors import SynguardError
@@ -24,11 +25,15 @@ from synguard.model import Snapshot
 from synguard.observe import systemd
 from synguard.probe.probe import Probe
 from synguard.probe.reader import ProbeReader
+from synguard.respond.cookies import LOOK_EVERY_S
 
 LOOK_INTERVAL_S = 1.0
-PROTECTED_INTERVAL_S = 10.0
+#: Whom to spare, and what the kernel holds, is looked at anew this often.
+REVIEW_INTERVAL_S = 10.0
 #: What a killed daemon has learned since the last time is forgotten.
 BASELINES_INTERVAL_S = 60.0
+#: That an idle daemon runs is written down this often; a busy one's seconds tell.
+RUN_INTERVAL_S = 10.0
 
 
 class Watch:
@@ -42,21 +47,26 @@ class Watch:
         history: HistoryStore,
         cases: Cases,
         *,
-        settings: ProbeSettings,
+        settings: Settings,
         log: FilteringBoundLogger,
     ) -> None:
         self.reader = ProbeReader(probe)
         self.guard = guard
-        egress = Egress(settings.visibility, probe.watch_flows, self.reader.flows, probe.set_one_way, log)
+        visibility = settings.probe.visibility
+        egress = Egress(visibility, probe.watch_flows, self.reader.flows, probe.set_one_way, log)
         self.server = ServerWatch(log)
         self._lookout = Lookout(guard, self.reader, egress, self.server)
         self.detector = detector
         self.cases = cases
+        self.upkeep = cases.upkeep
         self.started_at_s = time.time()
         self.snapshot: Snapshot | None = None
         self._probe = probe
         self._history = history
-        self._pace = Pace(settings.poll_interval_ms / 1000)
+        self._seconds = Seconds(
+            lambda: self.reader.listeners(time.monotonic_ns()), settings.history.series_listeners
+        )
+        self._pace = Pace(settings.probe.poll_interval_ms / 1000)
         self._log = log
         self._stop = asyncio.Event()
 
@@ -74,6 +84,8 @@ class Watch:
             self._log.info("daemon.ready", memlock_bytes=self._probe.memlock_bytes())
             systemd.notify("READY=1\nSTATUS=Guarding")
             await self._until_stopped()
+            # For the figures alone: what came since the last read is not to be missing in them.
+            self.snapshot = self.reader.read(time.monotonic_ns(), time.time())
         except ExceptionGroup as failures:
             self._log.exception("daemon.failed")
             raise SynguardError(
@@ -85,13 +97,14 @@ class Watch:
             await control.stop()
             self.server.close()
             self._close_alerts()
+            await self.cases.settle()
             await self._save_baselines()
             self._log.info("daemon.stopped")
 
     async def _take_over(self) -> None:
         """Settle what the last daemon left, and read the probe once."""
         self._history.close_interrupted(time.time())
-        await self.cases.responder.spare_protected()
+        await self._kept(self.upkeep.responder.spare_protected)
         self._read()
 
     async def _until_stopped(self) -> None:
@@ -100,8 +113,10 @@ class Watch:
             duties = [
                 group.create_task(self._poll()),
                 group.create_task(self._every(LOOK_INTERVAL_S, self._look)),
-                group.create_task(self._every(PROTECTED_INTERVAL_S, self.cases.responder.spare_protected)),
+                group.create_task(self._every(LOOK_EVERY_S, self._look_after)),
+                group.create_task(self._every(REVIEW_INTERVAL_S, self._review)),
                 group.create_task(self._every(BASELINES_INTERVAL_S, self._save_baselines)),
+                group.create_task(self._every(RUN_INTERVAL_S, self._go_on)),
             ]
             await self._stop.wait()
             for duty in duties:
@@ -117,9 +132,26 @@ class Watch:
         await asyncio.to_thread(self.guard.look, self._probe)
         await asyncio.to_thread(self.guard.verify, self._probe, self.reader.interface_packets)
         self.cases.tidy()
+        await self._kept(self.upkeep.tidy)
+
+    async def _look_after(self) -> None:
+        await self._kept(self.upkeep.look_after)
+
+    async def _review(self) -> None:
+        await self._kept(self.upkeep.review)
+
+    async def _kept(self, duty: Callable[[], Awaitable[None]]) -> None:
+        """Do something about responses: a fault there costs them, and not the guard."""
+        try:
+            await duty()
+        except Exception:  # noqa: BLE001 — the same duty comes again; until then the kernel goes on by itself.
+            self._log.exception("response.failed")
 
     async def _save_baselines(self) -> None:
         self._history.save_baselines(self.detector.baselines())
+
+    async def _go_on(self) -> None:
+        self._history.run_goes_on(time.time())
 
     async def _poll(self) -> None:
         """Read at a steady pace; a read that came late does not shift the next ones."""
@@ -136,9 +168,18 @@ class Watch:
         """Read once, ``pause_s`` seconds after the last time if all went well."""
         snapshot = self.reader.read(time.monotonic_ns(), time.time())
         self.snapshot = self._lookout.complete(snapshot, pause_s, self.detector.suspects())
+        self.upkeep.figures.take(self.snapshot)
         for action in self.detector.observe(self.snapshot):
             self.cases.carry_out(action)
+        self._keep_second(self.snapshot)
+
+    def _keep_second(self, snapshot: Snapshot, *, last: bool = False) -> None:
+        second = self._seconds.take(snapshot, self.detector.suspects(), last=last)
+        if second is not None:
+            self._history.save_second(second)
 
     def _close_alerts(self) -> None:
+        if self.snapshot is not None:
+            self._keep_second(self.snapshot, last=True)
         for action in self.detector.stop(time.time()):
             self.cases.carry_out(action)

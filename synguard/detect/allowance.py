@@ -7,6 +7,7 @@ half-life, so that a listener whose clients change is learned anew; the upper ed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import zip_longest
 
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
@@ -48,15 +49,7 @@ class HandshakeTimes:
 
     def percentile_ns(self, share: float) -> int | None:
         """Return the upper edge of the bin below which ``share`` (0..1) of the handshakes lie, if any."""
-        left = share * sum(self._weights)
-        if left <= 0.0:
-            return None
-        for edge, weight in enumerate(self._weights):
-            left -= weight
-            # The sum of many decayed weights is off by its rounding.
-            if left <= 1e-9 * weight:
-                return FIRST_EDGE_NS << edge
-        return FIRST_EDGE_NS << (len(self._weights) - 1)
+        return percentile_ns(self._weights, share)
 
     def allowance_ns(self, thresholds: Thresholds) -> int:
         """Return how long a handshake is given here, in nanoseconds."""
@@ -64,3 +57,16 @@ class HandshakeTimes:
             return thresholds.allowance_cold_ms * NS_PER_MS
         floor_ns = thresholds.allowance_floor_ms * NS_PER_MS
         return min(max(self._p99_ns, floor_ns), thresholds.allowance_cap_ms * NS_PER_MS)
+
+
+def percentile_ns(weights: Sequence[float], share: float) -> int | None:
+    """Return the upper edge of the bin below which ``share`` (0..1) of a histogram's weight lies, if any."""
+    left = share * sum(weights)
+    if left <= 0.0:
+        return None
+    for edge, weight in enumerate(weights):
+        left -= weight
+        # The sum of many decayed weights is off by its rounding.
+        if left <= 1e-9 * weight:
+            return FIRST_EDGE_NS << edge
+    return FIRST_EDGE_NS << (len(weights) - 1)

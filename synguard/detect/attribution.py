@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from operator import sub
 from typing import NamedTuple
 
+from synguard.detect.responses import SENT_AGAIN_NS
 from synguard.detect.slices import Grid, common
 from synguard.detect.sources import scanned_by_slice
 from synguard.detect.thresholds import NS_PER_S
@@ -57,8 +58,9 @@ class _Source:
         """Return the slices to compare, with its attempts in them: the surest that hold enough attempts.
 
         Slices a second old are told apart from a crowd that is merely far away; those behind the allowance
-        tell sooner; where the flood is too young for both, all of the last two seconds must do. Half the
-        sample is enough, for a window that just holds one may lie a little beside these slices.
+        tell sooner; where the flood is too young for both, all of the last two seconds must do, but not under
+        a greylist, for there real clients' are half-open so young. Half the sample is enough, for a window
+        that just holds one may lie a little beside these slices.
         """
         if allowance_ns not in self._spans:
             self._spans[allowance_ns] = self._telling_span(allowance_ns)
@@ -69,7 +71,7 @@ class _Source:
         for age_ns in (max(allowance_ns, NS_PER_S), allowance_ns):
             numbers = self._grid.numbers(now_ns - age_ns - NS_PER_S, now_ns - age_ns - slice_ns)
             total = sum(self.half_open[numbers])
-            if 2 * total >= self._min_attempts:
+            if 2 * total >= self._min_attempts or allowance_ns >= SENT_AGAIN_NS:
                 return numbers, total
         # So far back, and to the beginning of its slice, the last second that is sure to be judged reaches.
         numbers = self._grid.numbers(now_ns - 2 * NS_PER_S - 2 * slice_ns, now_ns)

@@ -32,13 +32,14 @@ reader-behind                                     at all
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from synguard.detect.incidents import wall_s
 from synguard.detect.lifecycle import UPDATE_EVERY_NS, Phase, Word, moved
 from synguard.detect.senses import Finding, Key, Senses
 from synguard.detect.thresholds import NS_PER_S
+from synguard.detect.timeline import Timeline
 from synguard.model import (
     Action,
     Alert,
@@ -84,6 +85,7 @@ class BlindIncident:
     times: int = 1
     told_ns: int = 0
     told: Alert | None = None
+    timeline: Timeline = field(default_factory=Timeline)
 
     def hear(self, word: Word) -> None:
         """Move to the phase that ``word`` leads to; KeyError where none does, which is our own fault."""
@@ -122,6 +124,7 @@ class BlindIncident:
             ended_at_s=ended_at_s,
             evidence=tuple(self._evidence()),
             measurements=self.finding.measurements,
+            timeline=self.timeline.changes(),
         )
 
     def _evidence(self) -> Iterator[Evidence]:
@@ -182,8 +185,11 @@ class Blindness:
         closed = []
         for incident in self._incidents.values():
             incident.hear(Word.STOPPED)
-            alert = incident.alert(ClosedBecause.STOPPED, max(ended_at_s, incident.started_at_s))
-            closed.append(AlertClosed(alert))
+            ended_at_s = max(ended_at_s, incident.started_at_s)
+            incident.timeline.note(
+                ended_at_s, "state", AlertState.OPEN, AlertState.CLOSED, "synguard was stopped"
+            )
+            closed.append(AlertClosed(incident.alert(ClosedBecause.STOPPED, ended_at_s)))
         self._incidents.clear()
         return tuple(closed)
 
@@ -196,6 +202,7 @@ class Blindness:
         started_at_s = wall_s(since_ns, snapshot)
         begun = BlindIncident(self._take_id(), finding, started_at_s, since_ns, started_at_s)
         begun.take(finding, snapshot)
+        begun.timeline.note(snapshot.wall_s, "state", None, AlertState.OPEN)
         begun.told_ns, begun.told = snapshot.time_ns, begun.alert()
         self._incidents[finding.key] = begun
         return begun.told
@@ -212,5 +219,8 @@ class Blindness:
             over_ns = snapshot.time_ns - incident.blind_until_ns
             if incident.phase is Phase.CLOSING and over_ns >= self._settled_ns:
                 incident.hear(Word.EXPIRED)
+                incident.timeline.note(
+                    snapshot.wall_s, "state", AlertState.OPEN, AlertState.CLOSED, "it ended"
+                )
                 del self._incidents[key]
                 yield AlertClosed(incident.alert(ClosedBecause.ENDED, incident.last_blind_s))

@@ -59,8 +59,8 @@ def _of_one_source(main: Share, scene: Scene) -> Verdict:
     share = Evidence("share_of_half_open", round(main.share, 3), round(min(1.0, main.share), 2))
     targets = Evidence("targets", main.source.targets_estimated, 0.0)
     if memory.is_live:
-        alive = live_client(max(1, memory.asked.counts.completed))
-        return Verdict(AlertClass.SPOOFED, None, (alive, Evidence(share.name, share.value, 0.0), targets))
+        alive = live_client(main.source.source, memory.asked.counts.completed)
+        return Verdict(AlertClass.SPOOFED, None, (*alive, Evidence(share.name, share.value, 0.0), targets))
     return Verdict(AlertClass.SINGLE_SOURCE, main.source.source, (share, targets))
 
 

@@ -81,6 +81,9 @@ class Marks(NamedTuple):
     #: SYNs and completing ACKs by TTL.
     syn_ttl: tuple[int, ...] = ()
     completed_ttl: tuple[int, ...] = ()
+    #: SYNs that we answered with a cookie ourselves, and valid ACKs of those.
+    cookies_sent: int = 0
+    cookies_valid: int = 0
 
     @classmethod
     def of(cls, reading: ListenerReading) -> Marks:
@@ -91,6 +94,8 @@ class Marks(NamedTuple):
             reading.patterned_attempts,
             reading.syn_ttl_histogram,
             reading.completed_ttl_histogram,
+            reading.cookies_sent,
+            reading.cookies_valid,
         )
 
     def since(self, before: Marks) -> Marks:
@@ -103,6 +108,8 @@ class Marks(NamedTuple):
             self.patterned - before.patterned,
             _rise(before.syn_ttl, self.syn_ttl),
             _rise(before.completed_ttl, self.completed_ttl),
+            max(0, self.cookies_sent - before.cookies_sent),
+            max(0, self.cookies_valid - before.cookies_valid),
         )
 
 

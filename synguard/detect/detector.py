@@ -40,7 +40,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synguard.detect.allowance import HandshakeTimes
 from synguard.detect.blindness import Blindness
 from synguard.detect.impact import Impact
 from synguard.detect.incident import Basis, Incident, distinct
@@ -53,7 +52,8 @@ from synguard.detect.opening import Opening
 from synguard.detect.others import Others
 from synguard.detect.scans import what_is_scanned
 from synguard.detect.scene import Scene, without_trusted
-from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
+from synguard.detect.thresholds import NS_PER_S, Thresholds
+from synguard.detect.view import Views
 from synguard.endpoint import Listener, Network
 from synguard.model import (
     Action,
@@ -114,7 +114,7 @@ class Detector:
             self._rewind()
             return ()
         if snapshot.server is not None:
-            self._impact.take(snapshot.server)
+            self._impact.take(snapshot.server, snapshot.totals.get("cookies_sent", 0))
         snapshot = without_trusted(snapshot, self._thresholds)
         alarmed = self._alarmed()
         self._memory.meet(snapshot, alarmed)
@@ -168,12 +168,11 @@ class Detector:
 
     def listener_view(self, listener: Listener) -> ListenerView:
         """Return what is known of a listener beyond its counts; what is not known of it is None."""
-        memory = self._memory.listeners.get(listener)
-        thresholds = self._thresholds.for_listener(listener)
-        if memory is None:
-            allowance_ms = HandshakeTimes().allowance_ns(thresholds) / NS_PER_MS
-            return ListenerView(allowance_ms, None, None, None, 0.0)
-        return memory.view(thresholds, self._now_ns, self._slice_ns)
+        return self.views().listener(listener)
+
+    def views(self) -> Views:
+        """Return what people may look at, as of the last snapshot."""
+        return Views(self._memory, self._impact, self._thresholds, (self._now_ns, self._slice_ns))
 
     @property
     def losses(self) -> Mapping[str, int]:
@@ -201,7 +200,7 @@ class Detector:
         self._occurrences.rewind(self._now_ns)
         self._blindness.rewind(self._now_ns)
         for incident in distinct(self._incidents.values()):
-            incident.seen_until_ns = incident.told_ns = self._now_ns
+            incident.opened_ns = incident.seen_until_ns = incident.told_ns = self._now_ns
             incident.other_class = None
             for member in incident.members.values():
                 member.looked_ns = member.judged_until_ns = self._now_ns
@@ -268,12 +267,8 @@ class Detector:
             for basis in incident.members:
                 self._incidents[basis] = incident
             incident.timeline.note(scene.snapshot.wall_s, "state", None, AlertState.OPEN)
+            incident.opened_ns = self._now_ns
             follow(incident, scene)
-            # Its attempts may be younger than what keeps an incident open looks at: it is not quiet till
-            # then.
-            allowances = [scene.allowance_ns(b) for b in incident.members if isinstance(b, Listener)]
-            old_ns = max(NS_PER_S, *allowances, scene.source_allowance_ns)
-            incident.seen_until_ns = self._now_ns + old_ns
             incident.told_ns, incident.told = self._now_ns, incident.alert()
             yield AlertOpened(incident.told)
 

@@ -9,6 +9,7 @@ bogon_share              0.50  surely more than 2 % of the SYNs claim sources th
                                of addresses drawn at random about 13 % do
 live_client              0.50  the one source of most of the flood completes handshakes meanwhile: somebody
                                lives there, whose address anybody may write into a SYN
+live_address             0.00  that address
 syns_per_source          0.40  fewer than two half-open attempts per distinct source in 1.5 s
 sources_once             0.25  most sources came once in a second or two, and they are as many as half of
                                the half-open attempts: those who come again are the clients beside them
@@ -33,6 +34,7 @@ from collections.abc import Iterator
 from synguard.detect.listener_memory import Lately, ListenerMemory
 from synguard.detect.statistics import surely_above
 from synguard.detect.windows import Window
+from synguard.endpoint import Network, source_text
 from synguard.model import Evidence
 
 #: From this belief on the sources of a flood are called spoofed.
@@ -54,9 +56,10 @@ OVERWHELMING_PER_S = 20_000.0
 TIMES_THE_HIGHEST = 10.0
 
 
-def live_client(completed: int) -> Evidence:
+def live_client(source: Network, completed: int) -> tuple[Evidence, Evidence]:
     """Return the evidence that the one source of a flood is somebody's, who completed so many handshakes."""
-    return Evidence("live_client", completed, 0.50)
+    who = Evidence("live_address", source_text(source), 0.0)
+    return Evidence("live_client", max(1, completed), 0.50), who
 
 
 def spoofing(memory: ListenerMemory, window: Window, recent: Lately) -> tuple[Evidence, ...]:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S
 from synguard.endpoint import Listener
@@ -43,6 +43,8 @@ HALF_FULL = 0.5
 #: So many unfinished handshakes that no queue holds are held by somebody else.
 LEAST_UNFINISHED = 20
 
+#: Rises with each cookie sent for want of room, and with each that our own program makes.
+FULL_QUEUE_COOKIES = "TCPReqQFullDoCookies"
 _FORCED_COOKIES = 2
 
 
@@ -65,8 +67,20 @@ class Impact:
     def __init__(self) -> None:
         self._readings: deque[ServerReading] = deque()
 
-    def take(self, reading: ServerReading) -> None:
-        """Take the reading of a snapshot. One older than the last says that the clock is another one now."""
+    def take(self, reading: ServerReading, own_cookies: int = 0) -> None:
+        """Take the reading of a snapshot. One older than the last says that the clock is another one now.
+
+        Args:
+            reading: what the stack counts.
+            own_cookies: how many cookies our own program has sent since it was attached; the helper that
+                makes them has the stack count a full SYN queue for each.
+
+        """
+        for_want_of_room = reading.counters.get(FULL_QUEUE_COOKIES)
+        if own_cookies and for_want_of_room is not None:
+            # Below zero for what our program sent before: only what it rises by counts.
+            counters = {**reading.counters, FULL_QUEUE_COOKIES: for_want_of_room - own_cookies}
+            reading = replace(reading, counters=counters)
         kept = self._readings
         if kept and reading.read_ns < kept[-1].read_ns:
             kept.clear()
@@ -104,6 +118,18 @@ class Impact:
         return ImpactFinding(
             seen.impact(), measurements, seen.accept_queue_full, seen.overflows, seen.syn_queue_full
         )
+
+    def now(self, listener: Listener, now_ns: int) -> str | None:
+        """Return what the last seconds did to a listener, attacked or not; None where that is not known.
+
+        Stacks are looked at while handshakes move, and queues while their listeners are suspected.
+        """
+        if not self._readings or now_ns - self._readings[-1].read_ns > FRESH_NS:
+            return None
+        if listener not in self._readings[-1].queues:
+            return None
+        impact = self.of(listener, self._readings[-1].read_ns - WINDOW_NS).impact
+        return None if impact == "unknown" else impact
 
     @property
     def strained(self) -> bool:
@@ -163,9 +189,7 @@ class _Seen:
             Measurement("accept_queue_fill", round(self.accept_fill, 3), 1.0, "ratio"),
             Measurement("listen_overflows_per_s", self._per_s(self._rise("ListenOverflows")), 0.0, "1/s"),
             Measurement("syn_drops_per_s", self._per_s(self._syn_drops()), None, "1/s"),
-            Measurement(
-                "full_queue_cookies_per_s", self._per_s(self._rise("TCPReqQFullDoCookies")), None, "1/s"
-            ),
+            Measurement("full_queue_cookies_per_s", self._per_s(self._rise(FULL_QUEUE_COOKIES)), None, "1/s"),
         )
 
     def _overflows(self) -> int:

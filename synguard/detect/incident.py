@@ -52,6 +52,8 @@ class Member:
     first_ratio: float
     ratio_attempts: int = 0
     ratio_half_open: int = 0
+    #: Of a prefix, how many of its SYNs we dropped.
+    dropped: int = 0
     sources_estimated: int = 0
 
     @property
@@ -60,7 +62,7 @@ class Member:
         if self.tally is not None:
             return self.tally.total
         completed = self.ratio_attempts - self.ratio_half_open
-        return HandshakeCounts(attempts=self.ratio_attempts, completed=completed)
+        return HandshakeCounts(self.ratio_attempts, completed=completed, dropped_by_us=self.dropped)
 
 
 @dataclass(slots=True, eq=False)
@@ -94,6 +96,8 @@ class Incident:
     #: Another class (and source) that the picture shows, and since when.
     other_class: tuple[AlertClass, Network | None] | None = None
     other_since_ns: int = 0
+    #: When it was first told of.
+    opened_ns: int = 0
     told_ns: int = 0
     told: Alert | None = None
     _tallies: dict[Network, Tally] = field(default_factory=dict)

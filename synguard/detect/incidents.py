@@ -34,6 +34,8 @@ REFINE_AFTER_NS = NS_PER_S
 #: What is left of a flood below this share (0..1) of its peak tells nothing of its class any more: it may be
 #: real clients whom a full queue does not answer.
 FADED = 0.1
+#: What tells these two apart our own responses change.
+BELIEFS = {AlertClass.SPOOFED, AlertClass.DISTRIBUTED}
 
 
 def begin_on_listener(
@@ -65,8 +67,8 @@ def begin_on_source(
     memory = scene.source_memory(source)
     verdict = Verdict(AlertClass.SINGLE_SOURCE, source, source_evidence(judgement))
     if memory.is_live:
-        alive = live_client(max(1, memory.asked.counts.completed))
-        verdict = Verdict(AlertClass.SPOOFED, None, (alive, *source_evidence(judgement)))
+        alive = live_client(source, memory.asked.counts.completed)
+        verdict = Verdict(AlertClass.SPOOFED, None, (*alive, *source_evidence(judgement)))
     tally = Tally(memory.history.before(window.busy_from_ns).counts)
     return _begin_on(source, tally, judgement, window, verdict, targets, scene)
 
@@ -168,9 +170,10 @@ def follow_source(incident: Incident, basis: Network, scene: Scene) -> float:
         member.tally.absorb(reading.counts)
     if memory is not None:
         _count_source(incident, memory)
-    peak = _look(
-        member, reading.cohorts, snapshot.source_cohort_ns, snapshot.time_ns, scene.source_allowance_ns
-    )
+    else:
+        member.dropped += scene.memory.newly_dropped(basis)
+    allowance_ns = scene.patience_ns(basis)
+    peak = _look(member, reading.cohorts, snapshot.source_cohort_ns, snapshot.time_ns, allowance_ns)
     window = (judgement.holding or judgement.raised) if judgement else None
     if judgement is not None and window is not None:
         incident.see(snapshot.time_ns, wall_s(window.busy_until_ns, snapshot))
@@ -182,10 +185,12 @@ def follow_source(incident: Incident, basis: Network, scene: Scene) -> float:
 def spare_live_source(incident: Incident, scene: Scene) -> bool:
     """Name the one source of an incident no more once it completes handshakes; tell whether it was."""
     source = incident.source
-    memory = scene.memory.sources.get(source) if source is not None else None
-    if incident.alert_class is not AlertClass.SINGLE_SOURCE or memory is None or not memory.is_live:
+    if incident.alert_class is not AlertClass.SINGLE_SOURCE or source is None:
         return False
-    evidence = (live_client(max(1, memory.asked.counts.completed)),)
+    memory = scene.memory.sources.get(source)
+    if memory is None or not memory.is_live:
+        return False
+    evidence = live_client(source, memory.asked.counts.completed)
     incident.reclassify(AlertClass.SPOOFED, None, evidence, scene.snapshot.wall_s)
     _spare(incident, memory)
     return True
@@ -210,8 +215,11 @@ def refine(
     now_ns = scene.snapshot.time_ns
     verdict = classify(worst, scene)
     is_told = verdict.source is not None and verdict.source in told
+    # Whom we do not answer resets nothing, and real clients are half-open for a second.
+    is_ours = worst.memory.own.show and {verdict.alert_class, incident.alert_class} == BELIEFS
     if (
         is_told
+        or is_ours
         or incident.spares(verdict.source)
         or not incident.picture(verdict.alert_class, verdict.source, now_ns, REFINE_AFTER_NS)
     ):
@@ -263,6 +271,10 @@ def _look(
 
 def follow(incident: Incident, scene: Scene) -> None:
     """Take in what a snapshot says of everybody whom an incident is on."""
+    # Its attempts may be younger than what keeps an incident open looks at, the more so once we respond: it
+    # is not quiet till then.
+    patience_ns = max(NS_PER_S, *(scene.patience_ns(basis) for basis in incident.members))
+    incident.seen_until_ns = max(incident.seen_until_ns, incident.opened_ns + patience_ns)
     seen_until_ns, now_ns = incident.seen_until_ns, scene.snapshot.time_ns
     _take_impact(incident, scene)
     rate = 0.0

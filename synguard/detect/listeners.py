@@ -109,7 +109,7 @@ class ListenerJudge:
         if unfinished(memory.reading.cohorts) < LEAST_UNFINISHED:
             return None
         self._thresholds = self._all_thresholds.for_listener(memory.reading.listener)
-        allowance_ns = memory.times.allowance_ns(self._thresholds)
+        allowance_ns = memory.allowance_ns(self._thresholds)
         fast = self._looks(memory, allowance_ns, FAST_NS)
         old_ns = max(allowance_ns, NS_PER_S)
         old = [*self._looks(memory, old_ns, SURE_NS), *self._looks(memory, old_ns, SLOW_NS)]
@@ -125,13 +125,16 @@ class ListenerJudge:
             threshold_per_s=telling.threshold_per_s,
             raised=telling.window if raised or self._is_current_shift(memory, shifted, old[0]) else None,
             holding=holding.window if holding else (shifted.window if shifted else None),
-            current=any(self._goes_on(look) for look in fast) or shifted is not None,
+            current=any(self._goes_on(look) for look in fast)
+            or self._is_current_shift(memory, shifted, old[0]),
             is_slow=shifted is not None,
             excused_share=old[0].excused_share,
             is_pressed=self._is_pressed(memory),
         )
 
     def _is_pressed(self, memory: ListenerMemory) -> bool:
+        if memory.own.show:
+            return False  # so many are young, and no hurry shows anything sooner
         slice_ns, now_ns = self._snapshot.listener_cohort_ns, self._snapshot.time_ns
         last = measure(memory.reading.cohorts, slice_ns, now_ns - PRESSED_NS, now_ns + slice_ns)
         return last.half_open >= PRESSED

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from synguard.detect.baseline import Baseline
 from synguard.detect.listener_memory import ListenerMemory
+from synguard.detect.prefixes import is_in
 from synguard.detect.source_memory import PrefixMemory, SourceMemory
 from synguard.detect.thresholds import NS_PER_S
 from synguard.endpoint import Listener, Network
@@ -61,6 +62,8 @@ class Memory:
         self.prefixes: _Kept[Network, PrefixMemory] = _Kept()
         #: Those whom the last snapshot named, in its order.
         self.met_sources: list[SourceMemory] = []
+        #: The prefixes of the last snapshot some of whose SYNs we dropped lately.
+        self.dropped_prefixes: list[Network] = []
         #: What earlier daemons learned of listeners that this one has not met yet.
         self._learned_before = _newest(baselines)
         #: Baselines of earlier daemons that could not be understood; those listeners are learned anew.
@@ -81,6 +84,8 @@ class Memory:
             if prefix is None:
                 prefix = self.prefixes[reading.source] = PrefixMemory(reading)
             prefix.meet(reading, snapshot)
+        named = (reading.source for reading in snapshot.prefixes)
+        self.dropped_prefixes = [prefix for prefix in named if self.prefixes[prefix].is_dropped]
         self.listeners.forget(snapshot.time_ns, len(snapshot.listeners), alarmed)
         self.sources.forget(snapshot.time_ns, len(snapshot.sources), ())
         self.prefixes.forget(snapshot.time_ns, len(snapshot.prefixes), ())
@@ -100,6 +105,11 @@ class Memory:
         except ValueError:
             self.unreadable += 1
             return None
+
+    def newly_dropped(self, prefix: Network) -> int:
+        """Return how many SYNs from a prefix we dropped between the last two snapshots."""
+        inside = (one for one in self.dropped_prefixes if is_in(one, prefix))
+        return sum(self.prefixes[one].newly_dropped for one in inside)
 
     def baselines(self) -> dict[str, dict[str, Any]]:
         """Return what is usual at each listener, by its text, ready for JSON; closed ports have none."""

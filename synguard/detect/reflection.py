@@ -69,7 +69,9 @@ def _minute(memory: PrefixMemory, now_ns: int) -> HandshakeCounts | None:
     lasts = HALF_SHARE * attempts <= recent <= (1 - HALF_SHARE) * attempts
     if attempts <= 0 or completed > COMPLETED_SHARE * attempts or not lasts:
         return None
-    return HandshakeCounts(attempts=attempts, completed=completed)
+    # What we drop is answered to nobody.
+    dropped = max(0, counts.dropped_by_us - minute.dropped_by_us)
+    return HandshakeCounts(attempts=max(completed, attempts - dropped), completed=completed)
 
 
 def _judge(

@@ -116,7 +116,8 @@ def _of_ports(
             ),
             Measurement("attempts_per_target", round(counts.attempts / max(1, targets), 1), None, "attempts"),
         ),
-        closed + open_,
+        # What we drop of it tells nothing of its targets, but that it goes on.
+        closed + open_ + counts.dropped_by_us,
     )
 
 

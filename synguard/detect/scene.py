@@ -12,10 +12,18 @@ from synguard.detect.impact import Impact
 from synguard.detect.listener_memory import ListenerMemory
 from synguard.detect.listeners import MAIN_SHARE, ListenerJudge, ListenerJudgement, main_source
 from synguard.detect.memory import Memory
-from synguard.detect.prefixes import merged, widest
+from synguard.detect.prefixes import is_in, merged, widest
+from synguard.detect.responses import Late, OwnResponses
 from synguard.detect.scans import ATTEMPTS_PER_TARGET
 from synguard.detect.source_memory import SourceMemory
-from synguard.detect.sources import SourceJudgement, hot_sources, is_scan, judge_prefix, judge_source
+from synguard.detect.sources import (
+    Patience,
+    SourceJudgement,
+    hot_sources,
+    is_scan,
+    judge_prefix,
+    judge_source,
+)
 from synguard.detect.thresholds import Thresholds
 from synguard.detect.windows import Window, unfinished
 from synguard.endpoint import Listener, Network
@@ -61,8 +69,9 @@ class Scene:
         self.attribution = Attribution(
             self.snapshot, self.hot_sources, self.allowance_ns, thresholds.min_attempts
         )
-        self.source_allowance_ns = (
-            self._busiest_allowance_ns() if snapshot.sources or snapshot.prefixes else 0
+        self._patience = Patience(
+            self._busiest_allowance_ns() if snapshot.sources or snapshot.prefixes else 0,
+            self._latest(memory.listeners[one.listener].own for one in snapshot.listeners),
         )
         self.listeners = self._judge_listeners()
         self.sources = self._judge_sources()
@@ -92,8 +101,9 @@ class Scene:
         for reading in self.snapshot.listeners:
             judgement = self.listeners.get(reading.listener)
             nothing = judgement is None or (judgement.raised is None and judgement.holding is None)
-            if nothing and reading.listener not in alarmed:
-                yield self.memory.listeners[reading.listener]
+            memory = self.memory.listeners[reading.listener]
+            if nothing and reading.listener not in alarmed and not memory.own.show:
+                yield memory
 
     def main_source_of(self, listener: Listener) -> Share | None:
         """Return the source that makes half of a listener's half-open attempts, if one does and no scan's."""
@@ -118,7 +128,19 @@ class Scene:
     def allowance_ns(self, listener: Listener) -> int:
         """Return how long a handshake is given at a listener of the snapshot, in nanoseconds."""
         thresholds = self.thresholds.for_listener(listener)
-        return self.memory.listeners[listener].times.allowance_ns(thresholds)
+        return self.memory.listeners[listener].allowance_ns(thresholds)
+
+    def patience_ns(self, basis: Listener | Network) -> int:
+        """Return how long a handshake of a source or widest prefix, or at a listener, is given, if known."""
+        if isinstance(basis, Listener):
+            return self.allowance_ns(basis) if basis in self.memory.listeners else 0
+        memory = self.memory.sources.get(basis)
+        is_dropped = self._is_dropped(basis) if memory is None else memory.is_dropped
+        return self._patience.for_one(is_dropped=is_dropped)
+
+    def _is_dropped(self, prefix: Network) -> bool:
+        """Tell whether we dropped SYNs from a prefix lately."""
+        return any(is_in(one, prefix) for one in self.memory.dropped_prefixes)
 
     def source_memory(self, source: Network) -> SourceMemory:
         """Return what is remembered of a source of the snapshot."""
@@ -133,10 +155,22 @@ class Scene:
     def _busiest_allowance_ns(self) -> int:
         """Return the allowance of the listener with most attempts in the ring; the cold one without any."""
         weighed = [
-            (sum([attempts for _, attempts, _ in reading.cohorts]), self.allowance_ns(reading.listener))
+            (sum([attempts for _, attempts, _ in reading.cohorts]), self._learned_ns(reading.listener))
             for reading in self.snapshot.listeners
         ]
         return max(weighed)[1] if weighed else HandshakeTimes().allowance_ns(self.thresholds)
+
+    @staticmethod
+    def _latest(all_own: Iterable[OwnResponses]) -> Late | None:
+        """Return how late, and since when at the latest, listeners that we answer for book completions."""
+        late = [own.late for own in all_own if own.cookies_show]
+        if not late:
+            return None
+        return Late(max(one.back_ns for one in late), max(one.since_ns for one in late))
+
+    def _learned_ns(self, listener: Listener) -> int:
+        """Return how long a handshake is given at a listener, whatever our responses do."""
+        return self.memory.listeners[listener].times.allowance_ns(self.thresholds.for_listener(listener))
 
     def _judge_listeners(self) -> dict[Listener, ListenerJudgement]:
         judge = ListenerJudge(self.snapshot, self.thresholds, self.attribution, self.memory, self.impact)
@@ -148,9 +182,7 @@ class Scene:
 
     def _judge_sources(self) -> dict[Network, SourceJudgement]:
         judged = (
-            judge_source(
-                memory, self.snapshot, self.thresholds, self.source_allowance_ns, self._asks_one_listener
-            )
+            judge_source(memory, self.snapshot, self.thresholds, self._patience, self._asks_one_listener)
             for memory in self._active
         )
         return {judgement.reading.source: judgement for judgement in judged if judgement}
@@ -174,7 +206,13 @@ class Scene:
         if not any(total >= needed for total in so_far):
             return {}
         judged = {
-            reading.source: judge_prefix(reading, self.snapshot, self.thresholds, self.source_allowance_ns)
+            reading.source: judge_prefix(
+                reading,
+                self.snapshot,
+                self.thresholds,
+                self._patience,
+                is_dropped=self._is_dropped(widest(reading.source)),
+            )
             for reading in self.merged_prefixes()
         }
         return {widest(prefix): judgement for prefix, judgement in judged.items() if judgement}

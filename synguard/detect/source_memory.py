@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from synguard.detect.counts import Counted, CountHistory, has_unheard, rise, unheard
 from synguard.detect.listener_memory import counted_from_zero
+from synguard.detect.responses import Rising
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S
 from synguard.detect.windows import RING_NS, unfinished
 from synguard.model import AlertClass, HandshakeCounts, Snapshot, SourceReading
@@ -74,10 +75,15 @@ class SourceMemory:
         self._told: dict[str, SourceReading] = {}
         #: When it last completed a handshake, as far as that is known.
         self.completed_ns = -LIVE_NS
+        self._dropped = Rising()
+        #: Whether somebody lived there when we began to drop its SYNs.
+        self._was_live = False
 
     def meet(self, reading: SourceReading, snapshot: Snapshot) -> None:
         """Take in a new reading."""
         first = self.met_ns == 0
+        if not self.is_dropped:
+            self._was_live = self._completes
         if first:
             self.completed_ns = _last_completed_ns(reading)
         elif reading.counts.completed > self.reading.counts.completed:
@@ -92,6 +98,7 @@ class SourceMemory:
         if reading.counts.attempts < self.reading.counts.attempts:
             self._told.clear()
         self.reading, self.met_ns = reading, snapshot.time_ns
+        self._dropped.take(reading.counts.dropped_by_us, snapshot.time_ns)
         self.unfinished = unfinished(reading.cohorts)
         self.history.add(Counted(snapshot.time_ns, reading.counts), counted_from_zero=from_zero)
 
@@ -130,7 +137,19 @@ class SourceMemory:
 
     @property
     def is_live(self) -> bool:
-        """Tell whether somebody at this address completes handshakes, so that its SYNs may be another's."""
+        """Tell whether somebody at this address completes handshakes, so that its SYNs may be another's.
+
+        Whoever did when we began to drop its SYNs lives there still: nothing tells of it any more.
+        """
+        return self._completes or (self.is_dropped and self._was_live)
+
+    @property
+    def is_dropped(self) -> bool:
+        """Tell whether we dropped some of its SYNs lately."""
+        return self._dropped.shows(self.met_ns)
+
+    @property
+    def _completes(self) -> bool:
         is_recent = self.met_ns - self.completed_ns <= LIVE_NS
         return is_recent and self.asked.counts.completed >= LIVE_COMPLETED
 
@@ -177,16 +196,26 @@ class PrefixMemory:
         self.reading = reading
         self.minute = CountHistory(PREFIX_SPACING_NS, PREFIX_REACH_NS)
         self.met_ns = 0
+        self._dropped = Rising()
+        #: How many of its SYNs we dropped since it was met before.
+        self.newly_dropped = 0
 
     @property
     def minute_ago(self) -> Counted:
         """Return its counts of a minute before it was last met."""
         return self.minute.before(self.met_ns - MINUTE_NS)
 
+    @property
+    def is_dropped(self) -> bool:
+        """Tell whether we dropped some of its SYNs lately."""
+        return self._dropped.shows(self.met_ns)
+
     def meet(self, reading: SourceReading, snapshot: Snapshot) -> None:
         """Take in a new reading."""
         first = self.met_ns == 0
         from_zero = first and counted_from_zero(reading.counts.attempts, reading.cohorts)
+        self.newly_dropped = rise(self.reading.counts, reading.counts).dropped_by_us
+        self._dropped.take(reading.counts.dropped_by_us, snapshot.time_ns)
         self.reading, self.met_ns = reading, snapshot.time_ns
         self.minute.add(Counted(snapshot.time_ns, reading.counts), counted_from_zero=from_zero)
 

@@ -9,12 +9,13 @@ from heapq import nlargest, nsmallest
 
 from synguard.detect.counts import rise
 from synguard.detect.prefixes import LEAST_SOURCES
+from synguard.detect.responses import Late, booked_back, greylist_patience_ns
 from synguard.detect.scans import ATTEMPTS_PER_TARGET, SATURATED_TARGETS
 from synguard.detect.source_memory import SourceMemory
 from synguard.detect.statistics import surely_above
 from synguard.detect.thresholds import NS_PER_MS, NS_PER_S, Thresholds
 from synguard.detect.windows import Window, matured, measure, unfinished
-from synguard.model import Snapshot, SourceReading
+from synguard.model import Cohort, Snapshot, SourceReading
 
 #: Fewer targets than this make no scan, however seldom each is asked.
 SCAN_TARGETS = 8
@@ -67,23 +68,45 @@ class SourceJudgement:
     allowance_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How old attempts of sources must be to be half-open: whom a source asks is not known by its record."""
+
+    #: That of the busiest listener.
+    allowance_ns: int
+    #: How late the completions of those are booked whom our cookies answer; None where none do.
+    late: Late | None = None
+
+    def for_one(self, *, is_dropped: bool) -> int:
+        """Return that of one source or prefix of sources, in nanoseconds."""
+        patience_ns = greylist_patience_ns(self.allowance_ns) if is_dropped else self.allowance_ns
+        return patience_ns if self.late is None else max(patience_ns, self.late.back_ns)
+
+    def booked(self, reading: SourceReading, snapshot: Snapshot) -> tuple[Cohort, ...]:
+        """Return its cohorts with the completions where their attempts are."""
+        if self.late is None or not reading.counts.completed:
+            return reading.cohorts
+        return booked_back(reading.cohorts, snapshot.source_cohort_ns, snapshot.time_ns, self.late)
+
+
 def judge_source(
     memory: SourceMemory,
     snapshot: Snapshot,
     thresholds: Thresholds,
-    allowance_ns: int,
+    patience: Patience,
     asks_one: Callable[[SourceReading], bool],
 ) -> SourceJudgement | None:
     """Judge a source on its matured attempts; None where it has next to no unfinished ones.
 
-    ``allowance_ns`` is that of the busiest listener: whom a source asks is not known by its record.
     ``asks_one`` tells of one that has had too many targets to tell how many it asks now whether it is one.
     """
     reading = memory.reading
     if memory.unfinished < min(thresholds.source_half_open_per_s / 2, thresholds.min_attempts):
         return None
     slice_ns, now_ns = snapshot.source_cohort_ns, snapshot.time_ns
-    sure = matured(reading.cohorts, slice_ns, now_ns, max(NS_PER_S, allowance_ns), NS_PER_S)
+    allowance_ns = patience.for_one(is_dropped=memory.is_dropped)
+    cohorts = patience.booked(reading, snapshot)
+    sure = matured(cohorts, slice_ns, now_ns, max(NS_PER_S, allowance_ns), NS_PER_S)
     threshold_per_s = _threshold_per_s(memory, sure, thresholds)
     raised = None
     is_away = (
@@ -95,13 +118,13 @@ def judge_source(
         if _is_flood(sure, threshold_per_s, thresholds) and _is_long(sure, slice_ns):
             raised = sure
         elif is_very_many(reading, snapshot, thresholds):
-            raised = _early_flood(reading, snapshot, threshold_per_s, thresholds, allowance_ns)
+            raised = _early_flood(cohorts, snapshot, threshold_per_s, thresholds, allowance_ns)
     holding = sure if _goes_on(sure, threshold_per_s) else None
     return SourceJudgement(reading, threshold_per_s, raised, holding, allowance_ns)
 
 
 def _early_flood(
-    reading: SourceReading,
+    cohorts: Sequence[Cohort],
     snapshot: Snapshot,
     threshold_per_s: float,
     thresholds: Thresholds,
@@ -109,15 +132,20 @@ def _early_flood(
 ) -> Window | None:
     """Return the window directly behind the allowance if it shows a flood."""
     slice_ns, now_ns = snapshot.source_cohort_ns, snapshot.time_ns
-    young = matured(reading.cohorts, slice_ns, now_ns, max(YOUNGEST_NS, allowance_ns), NS_PER_S)
+    young = matured(cohorts, slice_ns, now_ns, max(YOUNGEST_NS, allowance_ns), NS_PER_S)
     if not _is_flood(young, threshold_per_s, thresholds):
         return None
-    with_young = measure(reading.cohorts, slice_ns, young.start_ns, now_ns + slice_ns)
+    with_young = measure(cohorts, slice_ns, young.start_ns, now_ns + slice_ns)
     return young if _is_long(with_young, slice_ns) else None
 
 
 def judge_prefix(
-    reading: SourceReading, snapshot: Snapshot, thresholds: Thresholds, allowance_ns: int
+    reading: SourceReading,
+    snapshot: Snapshot,
+    thresholds: Thresholds,
+    patience: Patience,
+    *,
+    is_dropped: bool,
 ) -> SourceJudgement | None:
     """Judge a merged prefix as a source is judged, but on attempts only that are a second old."""
     threshold_per_s = thresholds.prefix_half_open_per_s
@@ -125,7 +153,9 @@ def judge_prefix(
     if few or unfinished(reading.cohorts) < min(threshold_per_s / 2, thresholds.min_attempts):
         return None
     slice_ns, now_ns = snapshot.source_cohort_ns, snapshot.time_ns
-    sure = matured(reading.cohorts, slice_ns, now_ns, max(NS_PER_S, allowance_ns), NS_PER_S)
+    allowance_ns = patience.for_one(is_dropped=is_dropped)
+    cohorts = patience.booked(reading, snapshot)
+    sure = matured(cohorts, slice_ns, now_ns, max(NS_PER_S, allowance_ns), NS_PER_S)
     is_flood = _is_flood(sure, threshold_per_s, thresholds) and _is_long(sure, slice_ns)
     holding = sure if _goes_on(sure, threshold_per_s) else None
     return SourceJudgement(reading, threshold_per_s, sure if is_flood else None, holding, allowance_ns)

@@ -7,26 +7,29 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How a finding bears on guarding this machine."""
+    """How a finding bears on guarding this machine, the worst first."""
 
-    OK = "ok"
-    #: Guarding works, but less well; or it could not be found out.
-    WARNING = "warning"
     #: The daemon cannot start, or cannot see what it should.
     ERROR = "error"
+    #: Guarding works, but less well.
+    WARNING = "warning"
+    #: It could not be found out.
+    UNKNOWN = "unknown"
+    OK = "ok"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing looked at."""
 
+    #: Of the check, and stable: programs may rely on it.
     name: str
     status: Status
     #: What was found.
     what: str
     #: Why it matters.
     why: str
-    #: How to mend it; None where nothing needs mending.
+    #: How to mend it, or to find it out; None where nothing needs mending.
     remedy: str | None = None
 
 
@@ -35,8 +38,13 @@ def ok(name: str, what: str, why: str) -> Finding:
     return Finding(name, Status.OK, what, why)
 
 
+def unknown(name: str, what: str, why: str, remedy: str) -> Finding:
+    """Return a finding that could not be settled; ``what`` is what stood in the way."""
+    return Finding(name, Status.UNKNOWN, f"unknown: {what}", why, remedy)
+
+
 def warning(name: str, what: str, why: str, remedy: str) -> Finding:
-    """Return a finding that makes guarding worse, or that could not be settled."""
+    """Return a finding that makes guarding worse."""
     return Finding(name, Status.WARNING, what, why, remedy)
 
 

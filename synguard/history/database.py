@@ -13,12 +13,15 @@ from typing import Any, TypeVar
 from sqlite_utils import Database
 
 from synguard.block import Block
+from synguard.endpoint import Network
+from synguard.history import responses, runs
 from synguard.history.file import DatabaseFile
-from synguard.history.parts import PartWriter, stored_parts, stored_tables
+from synguard.history.parts import PartWriter, settle_sources
 from synguard.history.pending import Baselines, Batch
+from synguard.history.responses import write_response
+from synguard.history.retention import Keep, Retention, pages_to_give_back
 from synguard.history.rows import (
     Row,
-    alert_from_rows,
     alert_to_row,
     baseline_from_row,
     block_from_row,
@@ -27,17 +30,22 @@ from synguard.history.rows import (
     silence_to_row,
     to_ms,
 )
+from synguard.history.runs import write_run
 from synguard.history.schema import migrations
-from synguard.model import Alert
+from synguard.history.series import write_seconds
 from synguard.silence import Silence
 
-EXPIRE_STEP_ALERTS = 200
-SHRINK_STEP_ALERTS = 20
-SHRINK_STEP_PAGES = 256
 #: Baselines kept, the newest: as many as the probe has listeners.
 MAX_BASELINES = 4096
 
 _T = TypeVar("_T")
+
+_INTERRUPTED = """
+INSERT INTO alert_timeline
+SELECT id, (SELECT coalesce(max(position) + 1, 0) FROM alert_timeline WHERE alert_id = id), ended_at_ms,
+    'state', 'open', 'closed', 'synguard was interrupted'
+FROM alerts WHERE id = ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +53,14 @@ class StartFacts:
     """What the last daemon left behind."""
 
     highest_id: int = 0
-    open_alerts: tuple[Alert, ...] = ()
     blocks: tuple[Block, ...] = ()
     silences: tuple[Silence, ...] = ()
     #: What was usual at each listener, as :meth:`synguard.history.store.HistoryStore.save_baselines` got it.
     baselines: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    #: Silences and baselines that could not be read.
+    #: Sources that were dropped until the drop's time was over, and when that was, as
+    #: :func:`synguard.history.responses.earlier_drops` tells.
+    drops: tuple[tuple[Network, float], ...] = ()
+    #: Blocks, silences and baselines that could not be read.
     damaged_rows: int = 0
 
 
@@ -62,6 +72,7 @@ class HistoryDatabase(DatabaseFile):
         super().__init__(path, check=check)
         self._db = Database(self._connection, execute_plugins=False, recursive_triggers=False)
         self._parts = PartWriter(self._connection)
+        self._retention: Retention | None = None
 
     def prepare(self) -> None:
         """Bring the schema up to date and make sure that writing works."""
@@ -86,21 +97,21 @@ class HistoryDatabase(DatabaseFile):
                 "SELECT max(coalesce((SELECT max(id) FROM alerts), 0),"
                 " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'alerts'), 0)) AS id"
             )[0]["id"]
-            # The schema is an earlier release's until prepare() has worked.
-            stored = stored_tables(self._connection)
-            opened = self._rows(f"SELECT * FROM {stored['alerts']} WHERE state = 'open' ORDER BY id")  # noqa: S608
-            parts = stored_parts(self._connection, [row["id"] for row in opened], stored)
-            alerts = tuple(alert_from_rows(row, parts[row["id"]]) for row in opened)
+            blocks, no_blocks = self._readable("blocks", block_from_row)
             silences, no_silences = self._readable("silences", silence_from_row)
             baselines, no_baselines = self._readable("baselines", baseline_from_row)
             return StartFacts(
                 highest_id,
-                alerts,
-                tuple(block_from_row(row) for row in self._all("blocks")),
+                tuple(blocks),
                 tuple(silences),
                 dict(baselines),
-                no_silences + no_baselines,
+                self._drops(),
+                no_blocks + no_silences + no_baselines,
             )
+
+    def _drops(self) -> tuple[tuple[Network, float], ...]:
+        known = self._db.table("responses").exists()
+        return tuple(responses.earlier_drops(self._connection)) if known else ()
 
     def _all(self, table: str) -> list[sqlite3.Row]:
         """Return the rows of a table; none where the schema is an earlier release's without it."""
@@ -129,11 +140,17 @@ class HistoryDatabase(DatabaseFile):
             self._write_standing("blocks", batch.blocks, block_to_row)
             self._write_standing("silences", batch.silences, silence_to_row)
             self._write_baselines(baselines)
+            write_seconds(self._connection, batch.page.seconds)
+            for taken in batch.page.responses:
+                write_response(self._connection, taken)
+            if batch.page.run is not None:
+                write_run(self._connection, batch.page.run)
 
-    def close_interrupted(self, before_id: int, wall_s: float) -> tuple[int, ...]:
+    def close_interrupted(self, before_id: int, wall_s: float, began_s: float) -> tuple[int, ...]:
         """Close open alerts with an id below ``before_id`` as interrupted; return their ids.
 
-        They end when they were last written, which is the last that is known of them.
+        They end when they were last written, which is the last that is known of them. So do runs from before
+        ``began_s`` that have no end, and what they had put in force.
         """
         with self._transaction():
             rows = self._rows(
@@ -142,27 +159,33 @@ class HistoryDatabase(DatabaseFile):
                 " WHERE state = 'open' AND id < ? RETURNING id",
                 [to_ms(wall_s), before_id],
             )
+            self._connection.executemany(_INTERRUPTED, [(row["id"],) for row in rows])
+            settle_sources(self._connection, [row["id"] for row in rows])
+            runs.end_interrupted(self._connection, to_ms(began_s))
+            responses.end_interrupted(self._connection, to_ms(began_s), to_ms(wall_s))
         return tuple(sorted(row["id"] for row in rows))
 
-    def expire_step(self, ended_before_s: float, max_bytes: int) -> int:
-        """Delete a few closed alerts that are too old or, over the size, the oldest; return the work done.
+    def expire_step(self, wall_s: float, keep: Keep) -> int:
+        """Do a little of what is due by age or by size, the oldest first; return how much.
 
-        The work is a count of alerts deleted and pages given back; 0 means that all is done.
+        That is a count of rows, or of pages given back; 0 means that all is done.
         """
+        if self._retention is None or self._retention.keep != keep:
+            self._retention = Retention(self._connection, keep)
         with self._transaction():
-            deleted = self._delete_closed(EXPIRE_STEP_ALERTS, "AND ended_at_ms < ?", [to_ms(ended_before_s)])
-        if deleted:
-            return deleted
+            done = self._retention.step(wall_s)
+        if done:
+            return done
         page_bytes, pages, free_pages = (
             self._pragma(name) for name in ("page_size", "page_count", "freelist_count")
         )
-        excess_pages = pages - max_bytes // page_bytes
-        if excess_pages <= 0:
+        max_pages = keep.max_bytes // page_bytes
+        if back := pages_to_give_back(pages, free_pages, max_pages):
+            return self._give_back(back)
+        if pages <= max_pages:
             return 0
-        if free_pages >= min(excess_pages, SHRINK_STEP_PAGES):
-            return self._give_back(min(excess_pages, SHRINK_STEP_PAGES))
         with self._transaction():
-            return self._delete_closed(SHRINK_STEP_ALERTS, "", [])
+            return self._retention.shrink(wall_s)
 
     def finish_expiry(self, wall_s: float, updated_before_s: float) -> None:
         """Delete what has ended before ``wall_s`` or is no longer usual, and give the room back to the disk.
@@ -203,15 +226,6 @@ class HistoryDatabase(DatabaseFile):
                 " (SELECT listener FROM baselines ORDER BY updated_at_ms, listener LIMIT ?)",
                 [excess],
             )
-
-    def _delete_closed(self, limit: int, condition: str, parameters: list[object]) -> int:
-        # The condition is one of this module's own texts; what it compares with is a parameter.
-        deleted = self._db.execute(
-            f"DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE state = 'closed' {condition}"  # noqa: S608
-            " ORDER BY ended_at_ms LIMIT ?)",
-            [*parameters, limit],
-        )
-        return deleted.rowcount
 
     def _give_back(self, pages: int) -> int:
         with self._faults():

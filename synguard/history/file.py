@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
+
+from synguard.history.version import NewerHistoryError, refuse_newer
 
 #: A reader's or a backup's short lock is waited for; a longer one degrades.
 BUSY_TIMEOUT_S = 0.25
-#: Reading a database of 1 GiB in full takes seconds, and alerts wait for it: what the first second
-#: does not find, a later read or write will.
-QUICK_CHECK_LIMIT_S = 1.0
+#: Alerts wait for the check, which reads all of the file, some 200 MB a second where it is cached, and cannot
+#: be interrupted within a table. What is damaged in a larger one a later read or write finds.
+MOST_CHECKED_BYTES = 64 << 20
+_MAGIC = b"SQLite format 3\0"
 _CORRUPT_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -37,6 +40,8 @@ class DatabaseFile:
             # SQLite gives its -wal and -shm the database's own mode; addresses are personal data.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640))
             self._identity = self._identify()
+        self._refuse_newer()
+        with self._faults():
             self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
             self._connection.row_factory = sqlite3.Row
         try:
@@ -51,6 +56,18 @@ class DatabaseFile:
             self.damage: CorruptHistoryError | None = fault
         else:
             self.damage = None
+
+    def looks_like_a_database(self) -> bool:
+        """Tell whether the file begins as SQLite's do, or with the zeros that a power cut leaves.
+
+        What begins otherwise may be somebody else's file, named by a slip.
+        """
+        try:
+            with self.path.open("rb") as file:
+                head = file.read(len(_MAGIC))
+        except OSError:
+            return False
+        return head == _MAGIC or not head.strip(b"\0")
 
     def replaced(self) -> bool:
         """Return whether the path no longer leads to this database: removed, or another in its place."""
@@ -83,18 +100,26 @@ class DatabaseFile:
         with suppress(sqlite3.Error):
             self._connection.close()
 
+    def _refuse_newer(self) -> None:
+        """Look with a connection that cannot write: one that can would fold the -wal in as it closes."""
+        mode = "mode=ro" if self.path.with_name(f"{self.path.name}-wal").exists() else "immutable=1"
+        uri = f"file:{quote(str(self.path.absolute()))}?{mode}"
+        # What is damaged has no release to tell; opening it in earnest finds that out again.
+        with (
+            suppress(CorruptHistoryError),
+            self._faults(),
+            closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection,
+        ):
+            try:
+                refuse_newer(connection, self.path)
+            except NewerHistoryError as refusal:
+                raise HistoryFaultError(str(refusal)) from refusal
+
     def _quick_check(self) -> None:
-        until_s = time.monotonic() + QUICK_CHECK_LIMIT_S
-        self._connection.set_progress_handler(lambda: time.monotonic() > until_s, 10_000)
-        try:
-            with self._faults():
-                found = self._rows("PRAGMA quick_check(1)")[0][0]
-        except HistoryFaultError as fault:
-            if getattr(fault.__cause__, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
-                raise
-            found = "ok"
-        finally:
-            self._connection.set_progress_handler(None, 0)
+        with self._faults():
+            if self.path.stat().st_size > MOST_CHECKED_BYTES:
+                return
+            found = self._rows("PRAGMA quick_check(1)")[0][0]
         if found != "ok":
             raise CorruptHistoryError(f"{self.path}: {found}")
 

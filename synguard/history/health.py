@@ -21,9 +21,12 @@ class HistoryHealth:
     state: str
     #: Why it is degraded, in words; None when it is not.
     error: str | None
-    #: Alerts, blocks, silences and baselines that wait for the disk.
+    #: Changes that wait for the disk: alerts, blocks, silences, baselines, seconds and responses.
     queued: int
-    #: Words that never reached the disk because too many waited.
+    #: Words on alerts, blocks and silences that never reached the disk because too many waited.
     lost: int
+    #: Likewise seconds of the series, and responses.
+    seconds_lost: int
+    responses_lost: int
     #: Where a damaged database was put, the last time.
     moved_aside: str | None

@@ -93,6 +93,14 @@ def stored_parts(
     return {**found}
 
 
+def settle_sources(connection: sqlite3.Connection, alert_ids: Sequence[int]) -> None:
+    """Have the sources of alerts that have ended indexed."""
+    connection.executemany(
+        "UPDATE alert_sources SET settled = 1 WHERE alert_id = ? AND settled = 0",
+        [(alert_id,) for alert_id in alert_ids],
+    )
+
+
 class PartWriter:
     """Writes the parts of alerts, within its caller's transactions.
 
@@ -115,9 +123,15 @@ class PartWriter:
                     f"DELETE FROM {table} WHERE alert_id = ? AND {part.place} >= ?",  # noqa: S608
                     [alert.id, keep],
                 )
-            self._insert(table, [*part.rows(alert, before)])
+            rows = [*part.rows(alert, before)]
+            if table == "alert_sources" and alert.state is AlertState.OPEN:
+                # They change with every update, and are indexed once that has an end.
+                rows = [{**row, "settled": 0} for row in rows]
+            self._insert(table, rows)
         if alert.state is AlertState.OPEN:
             self._open[alert.id] = alert
+        else:
+            settle_sources(self._connection, [alert.id])
 
     def forget(self) -> None:
         """Take in that what was written last is not on disk."""

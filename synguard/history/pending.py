@@ -8,12 +8,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from synguard.block import Block
+from synguard.history.chronicle import NO_PAGE, Chronicle, Page
 from synguard.history.standing import Standing
 from synguard.model import Alert, AlertState
 from synguard.silence import Silence
 
-#: An update of an open alert is not written sooner than this after the last write of that alert.
-UPDATE_INTERVAL_S = 1.0
+#: An update of an open alert is not written sooner than this after the last write of that alert. The detector
+#: tells of figures once a second; what it has told a kill is not to lose.
+UPDATE_INTERVAL_S = 0.1
 MAX_ALERTS = 10_000
 #: More than the largest `max_blocks`, so that a table replaced once over still fits.
 MAX_BLOCK_CHANGES = 200_000
@@ -47,11 +49,13 @@ class Batch:
     blocks: dict[str, Block | None] = field(default_factory=dict)
     silences: dict[str, Silence | None] = field(default_factory=dict)
     baselines: Baselines = NO_BASELINES
+    page: Page = NO_PAGE
 
     @property
     def is_empty(self) -> bool:
         """Tell whether there is nothing to write."""
-        return not (self.alerts or self.blocks or self.silences or self.baselines.states)
+        others = self.blocks or self.silences or self.baselines.states
+        return not (self.alerts or others) and self.page.is_empty
 
 
 class Pending:
@@ -71,18 +75,20 @@ class Pending:
         self._open: dict[int, tuple[float, Saved]] = {}
         self.blocks: Standing[Block] = Standing(MAX_BLOCK_CHANGES)
         self.silences: Standing[Silence] = Standing(MAX_SILENCE_CHANGES)
+        self.chronicle = Chronicle()
         self._baselines = NO_BASELINES
         #: Listeners whose baseline the disk has not been asked to write yet.
         self._baselines_left: list[str] = []
 
     def __len__(self) -> int:
-        """Return how many alerts, blocks, silences and baselines wait."""
+        """Return how many changes wait, of whatever kind."""
         alerts = len(self._urgent) + len(self._updates)
-        return alerts + len(self.blocks) + len(self.silences) + len(self._baselines_left)
+        standing = len(self.blocks) + len(self.silences) + len(self._baselines_left)
+        return alerts + standing + len(self.chronicle)
 
     @property
     def lost(self) -> int:
-        """Return how many words never reached the disk because too many waited."""
+        """Return how many words on alerts, blocks and silences never reached the disk: too many waited."""
         return self._lost + self.blocks.lost + self.silences.lost
 
     def put(self, alert: Alert, wall_s: float) -> bool:
@@ -117,7 +123,12 @@ class Pending:
         alerts = list(islice(self._urgent.values(), MAX_BATCH))
         alerts += islice(ripe, MAX_BATCH - len(alerts))
         return Batch(
-            tuple(alerts), self.blocks.changes(), self.silences.changes(), self._due_baselines(len(alerts))
+            tuple(alerts),
+            self.blocks.changes(),
+            self.silences.changes(),
+            self._due_baselines(len(alerts)),
+            # An opening must not wait for seconds that pile up behind a disk that has just come back.
+            NO_PAGE if self._urgent else self.chronicle.due(),
         )
 
     def _due_baselines(self, alerts: int) -> Baselines:
@@ -128,7 +139,8 @@ class Pending:
 
     def next_due_s(self) -> float | None:
         """Return when something will be due (0 for at once), or None when nothing waits."""
-        if self._urgent or len(self.blocks) or len(self.silences) or self._baselines_left:
+        standing = len(self.blocks) or len(self.silences) or self._baselines_left
+        if self._urgent or standing or len(self.chronicle):
             return 0.0
         return min((self._due_s(alert_id) for alert_id in self._updates), default=None)
 
@@ -138,6 +150,7 @@ class Pending:
             self._alert_written(saved, now_s)
         self.blocks.written(batch.blocks)
         self.silences.written(batch.silences)
+        self.chronicle.written(batch.page)
         if batch.baselines.wall_s == self._baselines.wall_s:
             del self._baselines_left[: len(batch.baselines.states)]
 
@@ -148,6 +161,7 @@ class Pending:
         self._open.clear()
         self.blocks.rewrite(wall_s)
         self.silences.rewrite(wall_s)
+        self.chronicle.rewrite()
         self._baselines_left = [*self._baselines.states]
 
     def forget_ended(self, wall_s: float) -> None:

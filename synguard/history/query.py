@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote
 
-from synguard.errors import SynguardError, UnsupportedError
+from synguard.errors import SynguardError
+from synguard.history.bounds import check_integer
 from synguard.history.filter import AlertFilter
-from synguard.history.parts import PARTS, stored_parts, stored_tables
+from synguard.history.matching import matcher
+from synguard.history.parts import IDS_AT_ONCE, MAX_TOP_SOURCES, stored_parts, stored_tables
+from synguard.history.reading import read
 from synguard.history.rows import alert_from_rows, alert_to_row
-from synguard.model import Alert
+from synguard.history.search import Found, can_search, search
+from synguard.model import Alert, Severity
 
 __all__ = ["AlertFilter", "find_alerts", "get_alert"]
 
-T = TypeVar("T")
-
-#: A writer's commit takes far less.
-BUSY_TIMEOUT_S = 2.0
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_REFUSED = frozenset(
-    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
-)
-
-
-class DamagedHistoryError(SynguardError):
-    """The file is no database, or a damaged one."""
+_SEVERITIES = [severity.value for severity in Severity]
 
 
 def find_alerts(
@@ -40,144 +31,83 @@ def find_alerts(
     it; with any, a database that cannot be read is passed over. Raises SynguardError when there is
     no history yet or it cannot be read, UnsupportedError when that is not permitted.
     """
-    sql, parameters = (alert_filter or AlertFilter()).to_sql()
-    return _ask(path, tuple(unsaved), lambda connection: _alerts(connection, sql, parameters))
+    wanted, news = alert_filter or AlertFilter(), {alert.id: alert for alert in unsaved}
+    try:
+        return read(path, lambda connection: _find(connection, wanted, news))
+    except SynguardError:
+        if not news:
+            raise
+        return [_as_stored(news[one.id]) for one in _in_order(_passing(wanted, news), wanted)]
 
 
 def get_alert(path: Path, alert_id: int, unsaved: Iterable[Alert] = ()) -> Alert | None:
-    """Return one alert, or None if there is none of that id. Raises as :func:`find_alerts` does."""
-    sql = "SELECT * FROM alerts WHERE id = ?"
-    found = _ask(path, tuple(unsaved), lambda connection: _alerts(connection, sql, [alert_id]))
-    return found[0] if found else None
+    """Return one alert, or None if there is none of that id.
 
-
-def _ask(path: Path, unsaved: tuple[Alert, ...], question: Callable[[sqlite3.Connection], T]) -> T:
-    def ask_with_unsaved(connection: sqlite3.Connection) -> T:
-        _overlay(connection, unsaved)
-        return question(connection)
-
-    try:
-        return _read(path, ask_with_unsaved)
-    except SynguardError:
-        if not unsaved:
-            raise
-        return _ask_memory(ask_with_unsaved)
-
-
-def _read(path: Path, question: Callable[[sqlite3.Connection], T]) -> T:
-    with _in_words(path):
-        while True:
-            logged = _wal(path)
-            # Without a -wal nobody has the database open, and mode=ro would leave sidecars behind
-            # (root's, which then break the service's user). With one, immutable would not see it.
-            try:
-                with _connected(path, "mode=ro" if logged else "immutable=1") as connection:
-                    answer = question(connection)
-            except sqlite3.Error:
-                if logged or not _wal(path):
-                    raise
-            else:
-                if logged or not _wal(path):
-                    return answer
-            # A daemon has started meanwhile and may have written under the immutable connection.
-
-
-def _wal(path: Path) -> bool:
-    path.stat()
-    return path.with_name(f"{path.name}-wal").exists()
-
-
-@contextmanager
-def _connected(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
-    uri = f"file:{quote(str(path.absolute()))}?{mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    try:
-        connection.row_factory = sqlite3.Row
-        # One transaction, so that alerts and their sources are of the same moment.
-        connection.execute("BEGIN")
-        yield connection
-    finally:
-        connection.close()
-
-
-@contextmanager
-def _in_words(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise _no_history(path) from error
-    except PermissionError as error:
-        raise _not_permitted(path) from error
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if "no such table" in str(error):
-            raise _no_history(path) from error
-        if code in _REFUSED:
-            raise _not_permitted(path) from error
-        if code in _DAMAGED:
-            raise DamagedHistoryError(
-                f"the history at {path} cannot be read: {error}; a running daemon moves it aside and goes on "
-                "with a fresh one, so start one or ask again in a few seconds"
-            ) from error
-        raise SynguardError(f"the history at {path} cannot be read: {error}") from error
-
-
-def _no_history(path: Path) -> SynguardError:
-    return SynguardError(
-        f"no history at {path} yet: it is made when `synguard run` or the service first starts; "
-        "another place is named by history.database in the settings"
-    )
-
-
-def _not_permitted(path: Path) -> UnsupportedError:
-    return UnsupportedError(
-        f"not permitted to read the history at {path}: ask as root (sudo), or ask the running daemon "
-        "as a member of its group"
-    )
-
-
-def _ask_memory(question: Callable[[sqlite3.Connection], T]) -> T:
-    # Only a daemon has unsaved alerts, and it has loaded this already; a command that asks has not.
-    from sqlite_utils import Database  # noqa: PLC0415
-
-    from synguard.history.schema import migrations  # noqa: PLC0415
-
-    connection = sqlite3.connect(":memory:")
-    try:
-        connection.row_factory = sqlite3.Row
-        migrations.apply(Database(connection, execute_plugins=False))
-        return question(connection)
-    finally:
-        connection.close()
-
-
-def _overlay(connection: sqlite3.Connection, unsaved: tuple[Alert, ...]) -> None:
-    """Lay temporary views over the tables that show the unsaved alerts in place of the saved.
-
-    SQLite looks a name up among the temporary ones first, so the questions need not know. A database that
-    no daemon of this release has opened yet is shown as if it had what has come since.
+    Raises UsageError for a number that can be no id, and where the database cannot be read as
+    :func:`synguard.history.reading.read` does: whether there is one nobody knows then.
     """
+    check_integer("id", alert_id)
+    news = {alert.id: alert for alert in unsaved}
+    if alert_id in news:
+        return _as_stored(news[alert_id])
+    return read(path, lambda connection: _stored(connection, [alert_id]).get(alert_id))
+
+
+def _find(connection: sqlite3.Connection, wanted: AlertFilter, news: dict[int, Alert]) -> list[Alert]:
+    # The database's word on an alert of which there is news does not count, and may be in the way.
+    more = wanted if wanted.limit is None else replace(wanted, limit=wanted.limit + len(news))
+    found = [one for one in _search(connection, more) if one.id not in news]
+    ids = [one.id for one in _in_order([*found, *_passing(wanted, news)], wanted)]
+    stored = _stored(connection, [alert_id for alert_id in ids if alert_id not in news])
+    return [_as_stored(news[one]) if one in news else stored[one] for one in ids]
+
+
+def _search(connection: sqlite3.Connection, wanted: AlertFilter) -> list[Found]:
+    if can_search(connection):
+        return search(connection, wanted)
+    # No daemon of this release has opened it yet: it is shown as if it had what has come since.
+    for table, source in stored_tables(connection).items():
+        if source != f"main.{table}":
+            connection.execute(f"CREATE TEMP VIEW {table} AS SELECT * FROM {source}")  # noqa: S608
+    return [Found(*row) for row in connection.execute(*wanted.to_sql())]
+
+
+def _passing(wanted: AlertFilter, news: dict[int, Alert]) -> list[Found]:
+    passes = matcher(wanted)
+    return [Found(alert.id, _sort_key(alert, wanted)) for alert in news.values() if passes(alert)]
+
+
+def _sort_key(alert: Alert, wanted: AlertFilter) -> object:
+    """Return what SQL would sort the alert by."""
+    if wanted.sort_field == "severity":
+        return _SEVERITIES.index(alert.severity)
+    return alert_to_row(alert, 0)[wanted.sort_key]
+
+
+def _in_order(found: Sequence[Found], wanted: AlertFilter) -> list[Found]:
+    """Return as many as are wanted, in order; what is unknown comes last, either way."""
+    backwards = wanted.is_descending
+    known = [one for one in found if one.sort_key is not None]
+    unknown = [one for one in found if one.sort_key is None]
+    known.sort(key=lambda one: (one.sort_key, one.id), reverse=backwards)
+    unknown.sort(key=lambda one: one.id, reverse=backwards)
+    return [*known, *unknown][: wanted.limit]
+
+
+def _as_stored(alert: Alert) -> Alert:
+    """Return an alert without the sources that the database does not keep."""
+    if len(alert.top_sources) <= MAX_TOP_SOURCES:
+        return alert
+    return replace(alert, top_sources=alert.top_sources[:MAX_TOP_SOURCES])
+
+
+def _stored(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Alert]:
+    """Return the database's alerts of some ids, by their ids."""
     stored = stored_tables(connection)
-    if not unsaved:
-        for table, source in stored.items():
-            if source != f"main.{table}":
-                connection.execute(f"CREATE TEMP VIEW {table} AS SELECT * FROM {source}")  # noqa: S608
-        return
-    parts = {table: [row for alert in unsaved for row in part.rows(alert)] for table, part in PARTS.items()}
-    for table, news in {"alerts": [alert_to_row(alert, 0) for alert in unsaved], **parts}.items():
-        connection.execute(f"CREATE TEMP TABLE unsaved_{table} AS SELECT * FROM {stored[table]} WHERE 0")  # noqa: S608
-        for row in news:
-            marks = ", ".join(f":{column}" for column in row)
-            connection.execute(f"INSERT INTO unsaved_{table} ({', '.join(row)}) VALUES ({marks})", row)  # noqa: S608
-        id_column = "id" if table == "alerts" else "alert_id"
-        connection.execute(
-            f"CREATE TEMP VIEW {table} AS SELECT * FROM {stored[table]}"  # noqa: S608
-            f" WHERE {id_column} NOT IN (SELECT id FROM unsaved_alerts)"
-            f" UNION ALL SELECT * FROM unsaved_{table}"
-        )
-
-
-def _alerts(connection: sqlite3.Connection, sql: str, parameters: Any) -> list[Alert]:
-    rows = connection.execute(sql, parameters).fetchall()
-    parts = stored_parts(connection, [row["id"] for row in rows])
-    return [alert_from_rows(row, parts[row["id"]]) for row in rows]
+    parts = stored_parts(connection, ids, stored)
+    found: dict[int, Alert] = {}
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        some = ids[start : start + IDS_AT_ONCE]
+        sql = f"SELECT * FROM {stored['alerts']} WHERE id IN ({', '.join('?' * len(some))})"  # noqa: S608
+        found |= {row["id"]: alert_from_rows(row, parts[row["id"]]) for row in connection.execute(sql, some)}
+    return found

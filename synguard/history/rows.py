@@ -8,7 +8,7 @@ from ipaddress import IPv6Address, ip_network
 from typing import Any, Protocol
 
 from synguard.block import Block
-from synguard.endpoint import Listener, Network, source_text
+from synguard.endpoint import Listener, Network, Target, parse_target, source_text, target_text
 from synguard.errors import UsageError
 from synguard.history.records import measurement_to_json, response_from_json, response_to_json
 from synguard.model import (
@@ -23,7 +23,7 @@ from synguard.model import (
     Severity,
     TopSource,
 )
-from synguard.silence import Silence, parse_target, target_text
+from synguard.silence import Silence
 
 #: RFC 4291 section 2.5.5.2: IPv4 as ``::ffff:a.b.c.d``.
 _MAPPED = int(IPv6Address("::ffff:0:0"))
@@ -50,6 +50,9 @@ class Row(Protocol):
 
     def __getitem__(self, column: str, /) -> Any:
         """Return the value of a column."""
+
+    def keys(self) -> Iterable[str]:
+        """Return the names of the columns there are."""
 
 
 def to_ms(wall_s: float) -> int:
@@ -140,25 +143,37 @@ def alert_from_rows(row: Row, parts: Mapping[str, Iterable[Row]]) -> Alert:
 def block_to_row(block: Block) -> dict[str, Any]:
     """Return the row of ``blocks`` for a block; its hits are the kernel's and are not kept."""
     return {
-        "target": source_text(block.target),
+        "target": target_text(block.target),
         "until_ms": to_ms(block.until_s),
         "reason": block.reason,
         "asked_by": block.asked_by,
         "alert_id": block.alert_id,
         "created_at_ms": to_ms(block.created_at_s),
+        "response": block.response,
     }
 
 
 def block_from_row(row: Row) -> Block:
-    """Return the block of a row of ``blocks``."""
+    """Return the block of a row of ``blocks``; one of an earlier schema drops.
+
+    Raises ValueError if it is none.
+    """
     return Block(
-        target=ip_network(row["target"]),
+        target=_target(row),
         until_s=row["until_ms"] / 1000,
         reason=row["reason"],
         asked_by=row["asked_by"],
         alert_id=row["alert_id"],
         created_at_s=row["created_at_ms"] / 1000,
+        response=row["response"] if "response" in row.keys() else "drop",  # noqa: SIM118
     )
+
+
+def _target(row: Row) -> Target:
+    try:
+        return parse_target(row["target"])
+    except UsageError as error:
+        raise ValueError(str(error)) from error
 
 
 def silence_to_row(silence: Silence) -> dict[str, Any]:
@@ -174,12 +189,8 @@ def silence_to_row(silence: Silence) -> dict[str, Any]:
 
 def silence_from_row(row: Row) -> Silence:
     """Return the silence of a row of ``silences``. Raises ValueError if it is none."""
-    try:
-        target = parse_target(row["target"])
-    except UsageError as error:
-        raise ValueError(str(error)) from error
     return Silence(
-        target=target,
+        target=_target(row),
         until_s=row["until_ms"] / 1000,
         reason=row["reason"],
         asked_by=row["asked_by"],

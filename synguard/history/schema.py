@@ -7,52 +7,10 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from synguard.history import tables
+from synguard.history.views import RESPONSE_LIST, VIEWS
+
 migrations = Migrations("synguard")
-
-_ALERTS = """
-CREATE TABLE alerts (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,
-    class TEXT,
-    severity TEXT NOT NULL,
-    state TEXT NOT NULL,
-    closed_because TEXT,
-    started_at_ms INTEGER NOT NULL,
-    ended_at_ms INTEGER,
-    updated_at_ms INTEGER NOT NULL,
-    listener TEXT,
-    source TEXT,
-    source_first BLOB,
-    source_last BLOB,
-    sources_estimated INTEGER,
-    attempts INTEGER NOT NULL,
-    answered INTEGER,
-    completed INTEGER,
-    aborted INTEGER NOT NULL,
-    refused INTEGER NOT NULL,
-    dropped_by_us INTEGER NOT NULL,
-    half_open_ratio REAL,
-    peak_syn_per_s REAL NOT NULL,
-    impact TEXT NOT NULL,
-    evidence TEXT NOT NULL,
-    measurements TEXT NOT NULL,
-    response TEXT,
-    decision TEXT NOT NULL
-) STRICT
-"""
-
-_ALERT_SOURCES = """
-CREATE TABLE alert_sources (
-    alert_id INTEGER NOT NULL REFERENCES alerts (id) ON DELETE CASCADE,
-    rank INTEGER NOT NULL,
-    source TEXT NOT NULL,
-    source_first BLOB NOT NULL,
-    source_last BLOB NOT NULL,
-    attempts INTEGER NOT NULL,
-    completed INTEGER NOT NULL,
-    PRIMARY KEY (alert_id, rank)
-) STRICT, WITHOUT ROWID
-"""
 
 
 @migrations()
@@ -63,12 +21,12 @@ def create_alerts(db: Database) -> None:
     range as 16 bytes, IPv4 mapped into ``::ffff:0:0/96``, so that SQL can tell whether ranges overlap.
     AUTOINCREMENT remembers the highest id, so that none is used again after the newest were deleted.
     """
-    db.execute(_ALERTS)
+    db.execute(tables.ALERTS)
     db.execute("CREATE INDEX alerts_by_start ON alerts (started_at_ms)")
     db.execute("CREATE INDEX alerts_by_end ON alerts (ended_at_ms)")
     # A daemon that starts looks for these, and must not read all the others for it.
     db.execute("CREATE INDEX alerts_still_open ON alerts (id) WHERE state = 'open'")
-    db.execute(_ALERT_SOURCES)
+    db.execute(tables.ALERT_SOURCES)
 
 
 @migrations()
@@ -153,3 +111,67 @@ def create_silences(db: Database) -> None:
         ) STRICT
         """
     )
+
+
+@migrations()
+def create_series(db: Database) -> None:
+    """Make what came in each second, minute and hour, in all and at each listener.
+
+    ``step_s`` is 1, 60 or 3600, ``at_s`` the step's begin in seconds since the Unix epoch.
+    """
+    db.execute(tables.TOTALS_SERIES)
+    db.execute("CREATE TABLE series_listeners (id INTEGER PRIMARY KEY, listener TEXT NOT NULL UNIQUE) STRICT")
+    db.execute(tables.LISTENER_SERIES)
+
+
+@migrations()
+def create_runs_and_responses(db: Database) -> None:
+    """Make the daemon's runs, and the responses taken and ended."""
+    db.execute(tables.RUNS)
+    db.execute(tables.RESPONSES)
+    db.execute("CREATE INDEX responses_by_start ON responses (started_at_ms)")
+    db.execute("CREATE INDEX responses_by_alert ON responses (alert_id)")
+    db.execute("CREATE INDEX responses_still_open ON responses (id) WHERE ended_at_ms IS NULL")
+
+
+@migrations()
+def create_views(db: Database) -> None:
+    """Make what people and their tools read: ISO times, text addresses, rates."""
+    for name, sql in VIEWS.items():
+        db.create_view(name, sql)
+
+
+@migrations()
+def index_alerts(db: Database) -> None:
+    """Let the alerts be asked quickly, by what they are and by their sources.
+
+    ``alerts_in_brief`` has all that is asked and sorted by, so that a look at every alert reads a tenth of
+    their bytes. A source is looked up among 8,192 alerts at a time: they were written one after the
+    other, so whoever writes stays in one place, and whoever wants the newest need not read the old.
+    A source is indexed when its alert has ended (``settled``), not each time an open one changes.
+    """
+    db.execute("ALTER TABLE alert_sources ADD COLUMN settled INTEGER NOT NULL DEFAULT 1")
+    db.execute(
+        "CREATE INDEX alerts_in_brief ON alerts (started_at_ms, id, ended_at_ms, kind, class, state,"
+        " severity, attempts, sources_estimated, half_open_ratio, peak_syn_per_s, listener, source_first)"
+    )
+    db.execute("DROP INDEX alerts_by_start")
+    db.execute(
+        "CREATE INDEX alerts_by_source ON alerts (source_first, source_last) WHERE source_first IS NOT NULL"
+    )
+    db.execute(
+        "CREATE INDEX alert_sources_settled ON alert_sources"
+        " (alert_id >> 13, source_first, source_last, settled) WHERE settled = 1"
+    )
+    db.execute("CREATE INDEX alert_sources_unsettled ON alert_sources (alert_id) WHERE settled = 0")
+
+
+@migrations()
+def let_blocks_be_of_listeners(db: Database) -> None:
+    """Tell which response a block is, and whether a response is on a source or on a listener.
+
+    A block from before dropped a source's SYNs; there were no others.
+    """
+    db.execute("ALTER TABLE blocks ADD COLUMN response TEXT NOT NULL DEFAULT 'drop'")
+    db.execute("DROP VIEW response_list")
+    db.create_view("response_list", RESPONSE_LIST)

@@ -10,30 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from synguard.block import Block
-from synguard.endpoint import Network, source_text
+from synguard.endpoint import Network, Target, target_text
 from synguard.history.database import StartFacts
 from synguard.history.health import HistoryHealth, Log
 from synguard.history.pending import Pending
+from synguard.history.responses import TakenResponse
+from synguard.history.retention import KEEP, Keep
+from synguard.history.runs import Run
+from synguard.history.series import Second
 from synguard.history.writer import Writer
 from synguard.model import Alert
-from synguard.silence import Silence, Target, target_text
+from synguard.silence import Silence
 
 __all__ = ["HistoryHealth", "HistoryStore", "Log"]
 
 
 class HistoryStore:
-    """Keeps alerts, blocks, silences and baselines on disk through one thread that owns the database.
+    """Keeps alerts and all that belongs to them on disk through one thread that owns the database.
 
     Callers never wait for the disk and never see it fail: what cannot be written is kept, retried
     (at first within 1 s, at last every 10 s) and counted in :meth:`health`. An opening or closing is
-    written at once, updates of an open alert at most once a second.
+    written at once, updates of an open alert at most ten times a second.
     """
 
-    def __init__(
-        self, database: Path, *, retention_days: float = 90, retention_mib: float = 1024, log: Log
-    ) -> None:
+    def __init__(self, database: Path, *, keep: Keep = KEEP, log: Log) -> None:
         self._log = log
-        self._writer = Writer(database, retention_days * 86400, int(retention_mib * (1 << 20)), log)
+        self._writer = Writer(database, keep, log)
         self._ids: count[int] | None = None
 
     def start(self, wait_s: float = 5.0) -> None:
@@ -60,12 +62,10 @@ class HistoryStore:
         """What the last daemon left behind; nothing while the database cannot be read."""
         return self._writer.facts or StartFacts()
 
-    def interrupted_alerts(self) -> tuple[Alert, ...]:
-        """Return the alerts that a killed daemon left open; none while the database cannot be read."""
-        return self._facts.open_alerts
-
     def close_interrupted(self, wall_s: float) -> None:
         """Have alerts of earlier daemons closed as ``interrupted``, as soon as the database can be written.
+
+        So are runs and responses from before this daemon's run.
 
         They end at their last write, or at their start. The event ``history.interrupted_closed``
         tells their ids.
@@ -75,6 +75,16 @@ class HistoryStore:
     def blocks(self, wall_s: float) -> tuple[Block, ...]:
         """Return the blocks of the last daemon that last beyond ``wall_s``; none if it cannot be read."""
         return tuple(block for block in self._facts.blocks if block.until_s > wall_s)
+
+    def earlier_drops(self, since_s: float) -> list[tuple[Network, float]]:
+        """Return the sources that earlier daemons dropped on their own account, and when each drop ended.
+
+        Both in seconds since the Unix epoch. Only drops in mode ``enforce`` that lasted their whole time, and
+        were over between ``since_s`` and now; each as often as it happened, the newest first, at most
+        10,000. None if the database cannot be read.
+        """
+        now_s = time.time()
+        return [(source, ended_s) for source, ended_s in self._facts.drops if since_s <= ended_s <= now_s]
 
     def silences(self, wall_s: float) -> tuple[Silence, ...]:
         """Return the silences of the last daemon that last beyond ``wall_s``; none if it cannot be read."""
@@ -97,12 +107,12 @@ class HistoryStore:
     def save_block(self, block: Block) -> None:
         """Take in a block that is to be in force again after a restart. Never waits, never fails."""
         with self._queue() as pending:
-            pending.blocks.put(source_text(block.target), block)
+            pending.blocks.put(target_text(block.target), block)
 
-    def remove_block(self, target: Network) -> None:
+    def remove_block(self, target: Target) -> None:
         """Take in that a block is over. Never waits, never fails."""
         with self._queue() as pending:
-            pending.blocks.drop(source_text(target))
+            pending.blocks.drop(target_text(target))
 
     def save_silence(self, silence: Silence) -> None:
         """Take in a silence that is to be in force again after a restart. Never waits, never fails."""
@@ -113,6 +123,31 @@ class HistoryStore:
         """Take in that a silence is over. Never waits, never fails."""
         with self._queue() as pending:
             pending.silences.drop(target_text(target))
+
+    def save_second(self, second: Second) -> None:
+        """Take in what a second brought. Never waits, never fails; of those that wait 600 are kept."""
+        with self._queue() as pending:
+            pending.chronicle.put_second(second, time.time())
+
+    def save_response(self, taken: TakenResponse) -> None:
+        """Take in that a response was taken, goes on otherwise, or has ended. Never waits, never fails."""
+        with self._queue() as pending:
+            pending.chronicle.put_response(taken)
+
+    def begin_run(self, run: Run) -> None:
+        """Take in that the daemon's run begins. Never waits, never fails."""
+        with self._queue() as pending:
+            pending.chronicle.put_run(run)
+
+    def run_goes_on(self, wall_s: float) -> None:
+        """Take in that the run goes on. Never waits, never fails."""
+        with self._queue() as pending:
+            pending.chronicle.run_goes_on(wall_s)
+
+    def end_run(self, wall_s: float, because: str) -> None:
+        """Take in that the run has ended: ``stopped`` or ``failed``. Never waits, never fails."""
+        with self._queue() as pending:
+            pending.chronicle.end_run(wall_s, because)
 
     def save_baselines(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         """Take in what is usual at each listener: JSON-able, and not to be changed by anyone any more.

@@ -6,12 +6,12 @@ import threading
 import time
 from pathlib import Path
 
-from synguard.endpoint import source_text
+from synguard.endpoint import target_text
 from synguard.history.database import HistoryDatabase, StartFacts
 from synguard.history.file import CorruptHistoryError, HistoryFaultError
 from synguard.history.health import HistoryHealth, Log
 from synguard.history.pending import Batch, Pending
-from synguard.silence import target_text
+from synguard.history.retention import Keep
 
 RETENTION_INTERVAL_S = 3600.0
 FIRST_RETRY_S = 0.25
@@ -29,7 +29,7 @@ class Writer:
     put something into ``pending`` notifies it.
     """
 
-    def __init__(self, path: Path, retention_s: float, max_bytes: int, log: Log) -> None:
+    def __init__(self, path: Path, keep: Keep, log: Log) -> None:
         self.wake = threading.Condition()
         self.pending = Pending()
         #: What the last daemon left behind; None until the database could be read.
@@ -39,17 +39,19 @@ class Writer:
         #: Open alerts below this id are an earlier daemon's.
         self.first_id = 0
         self._path = path
-        self._retention_s = retention_s
-        self._max_bytes = max_bytes
+        self._keep = keep
         self._log = log
         self._error: str | None = None
-        self._interrupted_wall_s: float | None = None
+        #: Now, and since when all that is open is this daemon's.
+        self._interrupted: tuple[float, float] | None = None
         self._stop_at_s: float | None = None
         self._tried = threading.Event()
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         # The thread's own.
         self._db: HistoryDatabase | None = None
         self._checked = self._distrusted = False
+        #: Whether a database was opened at this path before.
+        self._was_ours = False
         self._retry_at_s = 0.0
         self._retry_s = FIRST_RETRY_S
         self._retention_at_s = 0.0
@@ -61,9 +63,10 @@ class Writer:
         self._tried.wait(wait_s)
 
     def close_interrupted(self, wall_s: float) -> None:
-        """Have alerts below ``first_id`` closed as interrupted."""
+        """Have alerts below ``first_id`` closed as interrupted, and all else that is from before this run."""
         with self.wake:
-            self._interrupted_wall_s = wall_s
+            began_s = self.pending.chronicle.run_began_s
+            self._interrupted = (wall_s, wall_s if began_s is None else began_s)
             self.wake.notify()
 
     def distrust(self) -> None:
@@ -80,6 +83,8 @@ class Writer:
                 error=self._error,
                 queued=len(self.pending),
                 lost=self.pending.lost,
+                seconds_lost=self.pending.chronicle.seconds_lost,
+                responses_lost=self.pending.chronicle.responses_lost,
                 moved_aside=None if self.moved_aside is None else str(self.moved_aside),
             )
 
@@ -114,7 +119,7 @@ class Writer:
             now_s = time.monotonic()
             stopping = self._stop_at_s is not None
             batch = self.pending.due(now_s, everything=stopping)
-            has_work = not batch.is_empty or self._interrupted_wall_s is not None
+            has_work = not batch.is_empty or self._interrupted is not None
             if self._stop_at_s is not None and (not has_work or now_s >= self._stop_at_s):
                 return False
             wait_s = self._wait_s(now_s, has_work=has_work)
@@ -155,6 +160,7 @@ class Writer:
             if self.facts is None:
                 self._learn(self._db.facts())
             self._db.prepare()
+            self._was_ours = True
             if self._error is None:
                 self._log("history.opened", database=str(self._path))
         return self._db
@@ -162,18 +168,19 @@ class Writer:
     def _learn(self, facts: StartFacts) -> None:
         with self.wake:
             self.facts = facts
-            self.pending.blocks.know((source_text(block.target), block) for block in facts.blocks)
+            self.pending.blocks.know((target_text(block.target), block) for block in facts.blocks)
             self.pending.silences.know((target_text(one.target), one) for one in facts.silences)
         if facts.damaged_rows:
-            self._log("history.rows_skipped", rows=facts.damaged_rows, why="damaged baselines or silences")
+            self._log(
+                "history.rows_skipped", rows=facts.damaged_rows, why="damaged blocks, baselines or silences"
+            )
 
     def _close_interrupted(self, database: HistoryDatabase) -> None:
-        wall_s = self._interrupted_wall_s
-        if wall_s is None:
+        if self._interrupted is None:
             return
-        ids = database.close_interrupted(self.first_id, wall_s)
+        ids = database.close_interrupted(self.first_id, *self._interrupted)
         with self.wake:
-            self._interrupted_wall_s = None
+            self._interrupted = None
         if ids:
             self._log("history.interrupted_closed", alert_ids=list(ids))
 
@@ -182,9 +189,9 @@ class Writer:
         now_s, wall_s = time.monotonic(), time.time()
         if now_s < self._retention_at_s or batch.alerts or self._stop_at_s is not None:
             return
-        if database.expire_step(wall_s - self._retention_s, self._max_bytes):
+        if database.expire_step(wall_s, self._keep):
             return
-        database.finish_expiry(wall_s, wall_s - self._retention_s)
+        database.finish_expiry(wall_s, wall_s - self._keep.ended_s)
         with self.wake:
             self.pending.forget_ended(wall_s)
         self._retention_at_s = now_s + RETENTION_INTERVAL_S
@@ -193,6 +200,12 @@ class Writer:
         now_s = time.monotonic()
         if self._db is None or now_s < self._moved_at_s + MOVE_ASIDE_INTERVAL_S:
             self._degrade(str(fault))
+            return
+        if not (self._was_ours or self._db.looks_like_a_database()):
+            self._degrade(
+                f"{fault}; it may be somebody else's, and is left alone: move it away, or name another file "
+                "(history.database)"
+            )
             return
         try:
             aside = self._db.move_aside()

@@ -19,6 +19,7 @@ NAMES = (
     #: SYNs that a listener dropped, whatever for.
     "ListenDrops",
     #: SYNs that met a full SYN queue, or any while cookies are forced: answered with a cookie, or dropped.
+    #: The helper of our own cookie program has the stack count the first of them, too.
     "TCPReqQFullDoCookies",
     "TCPReqQFullDrop",
     #: Cookies sent by the stack itself, and those that came back, right and wrong.

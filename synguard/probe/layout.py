@@ -6,12 +6,15 @@ A test compiles the C header on the host and compares every size and offset belo
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
-from synguard.endpoint import Address, Listener, Network
+from synguard.endpoint import Listener, Network
+from synguard.handshake import Answer
 from synguard.model import Cohort, HandshakeCounts, ListenerReading, SourceReading
 from synguard.probe import sketch
+from synguard.probe.address_layout import decode_address, encode_address, require
+from synguard.probe.response_layout import ANSWER, decode_answer
 
 LISTENER_COHORT_SHIFT = 24
 LISTENER_COHORTS = 256
@@ -35,6 +38,8 @@ HANDSHAKE_COUNTERS = (
 )
 #: Scanners' segments by kind, in all and of each source.
 PROBE_COUNTERS = ("fin_probes", "null_probes", "xmas_probes")
+#: What our own greylists and cookies did.
+RESPONSE_COUNTERS = ("greylisted", "greylist_admitted", "cookies_sent", "cookies_valid", "cookies_connected")
 #: Packets that the parser gave up on, by reason.
 UNPARSED_REASONS = (
     "truncated_link",
@@ -65,53 +70,48 @@ TOTAL_COUNTERS = (
     "nonsense_flags",
     "ack_segments",
     "egress_tcp",
+    *RESPONSE_COUNTERS,
     "not_ip",
     "not_tcp",
     *UNPARSED_REASONS,
     *LOSSES,
 )
 
-ADDRESS = struct.Struct("16s")
 LISTENER_KEY = struct.Struct("=16s2s6x")
-BLOCK_KEY = struct.Struct("=16sI4x")
-BLOCK = struct.Struct("=QQ")
 #: Where among the settings the number of prefix lengths of blocks comes, and then they.
 SETTINGS_BLOCK_LENGTHS = 9
-SETTINGS = struct.Struct(f"=QQQ8s8s8s4sIII{BLOCK_LENGTHS_MAX}I")
+SETTINGS = struct.Struct(f"=QQQ8s8s8s4sIII{BLOCK_LENGTHS_MAX}III")
 TOTALS = struct.Struct(f"={len(TOTAL_COUNTERS)}Q")
 
 #: Sizes in bytes, and offsets of the fields that are read one by one.
-SOURCE_BYTES = 648
+SOURCE_BYTES = 688
 SOURCE_LAST_NS = 72
 SOURCE_MEMBERS = 80
-SOURCE_COHORT_WORDS = 112
-SOURCE_PROBES = 624
-LISTENER_BYTES = 4848
+SOURCE_COHORT_WORDS = 152
+SOURCE_PROBES = 664
+LISTENER_BYTES = 4912
 LISTENER_LAST_NS = 64
 LISTENER_BARE_ATTEMPTS = 72
 LISTENER_BOGON_ATTEMPTS = 80
 LISTENER_PATTERNED_ATTEMPTS = 88
-LISTENER_HANDSHAKE_TIME = 104
-LISTENER_SYN_TTL = 232
-LISTENER_COMPLETED_TTL = 488
-LISTENER_SKETCH_EPOCH = 744
-LISTENER_SKETCH = 752
-LISTENER_COHORT_RECORDS = 1776
+LISTENER_RESPONSES = 96
+LISTENER_ANSWER_NS = 144
+LISTENER_ANSWER = 152
+LISTENER_HANDSHAKE_TIME = 168
+LISTENER_SYN_TTL = 296
+LISTENER_COMPLETED_TTL = 552
+LISTENER_SKETCH_EPOCH = 808
+LISTENER_SKETCH = 816
+LISTENER_COHORT_RECORDS = 1840
 
 _COUNTS = struct.Struct(f"={len(HANDSHAKE_COUNTERS)}Q")
 _PROBES = struct.Struct(f"={len(PROBE_COUNTERS)}Q")
+_WORD_MASK = (1 << 64) - 1
 _SLICE_COUNT_BITS = 20
 _SLICE_COUNT_MASK = (1 << _SLICE_COUNT_BITS) - 1
 _SLICE_EPOCH_MASK = (1 << 24) - 1
 #: A listener's cohort epoch begins again after 2.28 years of uptime.
 _COHORT_EPOCH_MASK = (1 << 32) - 1
-_MAPPED_PREFIX = bytes(10) + b"\xff\xff"
-
-
-def _require(what: str, raw: bytes | memoryview, size_bytes: int) -> None:
-    """Refuse what is not one record: kernel and daemon would then speak of different layouts."""
-    if len(raw) != size_bytes:
-        raise ValueError(f"{what}: {len(raw)} bytes from the kernel, and {size_bytes} in this layout")
 
 
 def require_copies(what: str, raw: bytes | memoryview, size_bytes: int) -> None:
@@ -120,19 +120,6 @@ def require_copies(what: str, raw: bytes | memoryview, size_bytes: int) -> None:
         raise ValueError(
             f"{what}: {len(raw)} bytes from the kernel, no multiple of this layout's {size_bytes}"
         )
-
-
-def encode_address(address: Address) -> bytes:
-    """Return the 16 bytes of a ``struct address``."""
-    return _MAPPED_PREFIX + address.packed if isinstance(address, IPv4Address) else address.packed
-
-
-def decode_address(raw: bytes) -> Address:
-    """Return the address that a ``struct address`` holds."""
-    _require("address", raw, ADDRESS.size)
-    if raw[:12] == _MAPPED_PREFIX:
-        return IPv4Address(raw[12:])
-    return IPv6Address(raw)
 
 
 def decode_source_key(raw: bytes, ipv4_length: int, ipv6_length: int) -> Network:
@@ -148,21 +135,6 @@ def prefix_mask(length: int, bits: int) -> bytes:
     return ((1 << bits) - (1 << bits - length)).to_bytes(bits // 8, "big")
 
 
-def encode_block_key(target: Network) -> bytes:
-    """Return the key of a blocked prefix: IPv4 lengths count from the mapped address's 96th bit."""
-    offset = 96 if target.version == 4 else 0
-    return BLOCK_KEY.pack(encode_address(target.network_address), target.prefixlen + offset)
-
-
-def decode_block_key(raw: bytes) -> Network:
-    """Return the prefix that ``encode_block_key`` was given; ValueError for what is no prefix."""
-    _require("key of a block", raw, BLOCK_KEY.size)
-    address, length = BLOCK_KEY.unpack(raw)
-    if length >= 96 and address[:12] == _MAPPED_PREFIX:
-        return IPv4Network((address[12:], length - 96))
-    return IPv6Network((address, length))
-
-
 def encode_listener_key(listener: Listener) -> bytes:
     """Return the key under which the probe counts for a listener."""
     return encode_address(listener.address) + listener.port.to_bytes(2, "big") + bytes(6)
@@ -170,9 +142,23 @@ def encode_listener_key(listener: Listener) -> bytes:
 
 def decode_listener_key(raw: bytes) -> Listener:
     """Return the listener under that key."""
-    _require("key of a listener", raw, LISTENER_KEY.size)
+    require("key of a listener", raw, LISTENER_KEY.size)
     address, port = LISTENER_KEY.unpack(raw)
     return Listener(decode_address(address), int.from_bytes(port, "big"))
+
+
+def carry_late(cohorts: Iterable[tuple[int, int, int]]) -> Iterator[Cohort]:
+    """Give each cohort (start, attempts, completed), youngest first, no more completions than attempts.
+
+    What is too much belongs to older ones: a cookie does not say when its attempt was.
+    """
+    late = 0
+    for start_ns, attempts, completed in cohorts:
+        late += completed
+        taken = min(late, attempts)
+        late -= taken
+        if attempts:
+            yield Cohort(start_ns, attempts, taken)
 
 
 def add_copies(copies: Iterable[Iterable[int]]) -> list[int]:
@@ -188,7 +174,7 @@ def decode_totals(raw: bytes) -> dict[str, int]:
 
 def decode_source(raw: bytes, source: Network, now_ns: int) -> SourceReading:
     """Return a source's reading, with the cohorts that are still in its ring at ``now_ns``."""
-    _require("source", raw, SOURCE_BYTES)
+    require("source", raw, SOURCE_BYTES)
     counts, cohorts = _source_counts(raw, now_ns)
     probes = zip(PROBE_COUNTERS, _PROBES.unpack_from(raw, SOURCE_PROBES), strict=True)
     return SourceReading(source, counts, cohorts, targets_estimated=_members(raw), **dict(probes))
@@ -196,7 +182,7 @@ def decode_source(raw: bytes, source: Network, now_ns: int) -> SourceReading:
 
 def decode_prefix(raw: bytes, prefix: Network, now_ns: int) -> SourceReading:
     """Return a prefix's reading, with the cohorts that are still in its ring at ``now_ns``."""
-    _require("prefix", raw, SOURCE_BYTES)
+    require("prefix", raw, SOURCE_BYTES)
     counts, cohorts = _source_counts(raw, now_ns)
     return SourceReading(prefix, counts, cohorts, sources_estimated=_members(raw))
 
@@ -220,12 +206,13 @@ def _source_counts(raw: bytes, now_ns: int) -> tuple[HandshakeCounts, tuple[Coho
             if word >> 2 * _SLICE_COUNT_BITS == epoch & _SLICE_EPOCH_MASK and epoch >= 0:
                 completed = min(word & _SLICE_COUNT_MASK, attempts)
                 cohorts.append(Cohort(epoch << SOURCE_COHORT_SHIFT, attempts, completed))
-    return HandshakeCounts(attempts_in_all, *others), tuple(cohorts)
+    # One that was booked anew was taken out of the record, which wraps.
+    return HandshakeCounts(attempts_in_all & _WORD_MASK, *others), tuple(cohorts)
 
 
 def source_last_ns(raw: bytes) -> int:
     """Return when the source's last attempt or probe came, by the monotonic clock."""
-    _require("source", raw, SOURCE_BYTES)
+    require("source", raw, SOURCE_BYTES)
     return int(struct.unpack_from("=Q", raw, SOURCE_LAST_NS)[0])
 
 
@@ -249,6 +236,9 @@ def decode_listener(raw: memoryview, listener: Listener, now_ns: int) -> Listene
     copies = [raw[start : start + LISTENER_BYTES] for start in range(0, len(raw), LISTENER_BYTES)]
     words = add_copies(copy[:LISTENER_SKETCH_EPOCH].cast("Q") for copy in copies)
     sample = _sampled_sources(copies, now_ns >> SKETCH_EPOCH_SHIFT)
+    greylisted, sent, valid, connected, local, foreign = words[
+        LISTENER_RESPONSES // 8 : LISTENER_ANSWER_NS // 8
+    ]
     return ListenerReading(
         listener,
         HandshakeCounts(*words[: len(HANDSHAKE_COUNTERS)]),
@@ -261,7 +251,20 @@ def decode_listener(raw: memoryview, listener: Listener, now_ns: int) -> Listene
         tuple(words[LISTENER_COMPLETED_TTL // 8 :]),
         words[LISTENER_BOGON_ATTEMPTS // 8],
         words[LISTENER_PATTERNED_ATTEMPTS // 8],
+        greylisted,
+        sent,
+        valid,
+        connected,
+        _latest_answer(copies, local, foreign),
     )
+
+
+def _latest_answer(copies: list[memoryview], local: int, foreign: int) -> Answer | None:
+    """Return what the SYN-ACK seen last looks like, on whichever CPU that was."""
+    if not local and not foreign:
+        return None
+    latest = max(copies, key=lambda copy: int(struct.unpack_from("=Q", copy, LISTENER_ANSWER_NS)[0]))
+    return decode_answer(bytes(latest[LISTENER_ANSWER : LISTENER_ANSWER + ANSWER.size]), local, foreign)
 
 
 def _listener_cohorts(copies: list[memoryview], now_epoch: int) -> tuple[Cohort, ...]:
@@ -274,11 +277,10 @@ def _listener_cohorts(copies: list[memoryview], now_epoch: int) -> tuple[Cohort,
             if age < LISTENER_COHORTS and age <= now_epoch:
                 before = sums.get(age, (0, 0))
                 sums[age] = (before[0] + attempts, before[1] + completed)
-    return tuple(
-        Cohort(now_epoch - age << LISTENER_COHORT_SHIFT, attempts, min(completed, attempts))
-        for age, (attempts, completed) in sorted(sums.items(), reverse=True)
-        if attempts
+    youngest_first = (
+        (now_epoch - age << LISTENER_COHORT_SHIFT, *counted) for age, counted in sorted(sums.items())
     )
+    return tuple(carry_late(youngest_first))[::-1]
 
 
 def _sampled_sources(copies: list[memoryview], now_epoch: int) -> sketch.Sample:

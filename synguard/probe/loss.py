@@ -34,6 +34,15 @@ beside so many strangers, but for luck at an epoch's beginning.
 An entry is forgotten when as many newer ones came since its last SYN as the table has room for. Strangers
 make few: the free ones, 240 a second and CPU. So with 8,192 entries on two CPUs a source that comes once in
 17 seconds keeps its own.
+
+**The greylist.** Its table has ``GREY_LINES`` lines of ``GREY_CELLS`` cells, chosen by a keyed hash as
+a handshake's bucket is. A SYN that it drops takes the cell of the oldest one in its line, so it is forgotten
+when ``GREY_CELLS`` newer ones came to its line before it came again, ``hold_s`` later:
+
+    loss = P(N >= GREY_CELLS), N Poisson with mean attempts_per_s * hold_s / GREY_LINES
+
+Who is forgotten is dropped once more, and gets in by the next retransmission but one: that is what it costs.
+Only what the greylist looks at counts here, new SYNs of those who are greylisted.
 """
 
 from __future__ import annotations
@@ -48,9 +57,14 @@ ADMITTED_FREELY = 64
 KNOCKS = 4
 STRANGERS_A_KNOCK = 1 << 15
 
+GREY_LINES = 184_320
+GREY_CELLS = 16
+
 #: The rates for which the losses are told, beside the present one, and the times that handshakes are open.
 TOLD_ATTEMPTS_PER_S = (100_000, 1_000_000)
 TOLD_HOLD_S = (0.1, 0.2, 1.0)
+#: After how long clients send a SYN again for the first time: RFC 6298's second, and what was 3 s before.
+TOLD_AGAIN_S = (1.0, 3.0)
 
 
 def handshake_loss(attempts_per_s: float, hold_s: float) -> float:
@@ -63,9 +77,26 @@ def handshake_loss(attempts_per_s: float, hold_s: float) -> float:
     Raises ValueError for what is below 0.
 
     """
+    return _poisson_at_least(BUCKET_SLOTS, _number(attempts_per_s, hold_s) / HANDSHAKE_BUCKETS)
+
+
+def greylist_loss(attempts_per_s: float, hold_s: float) -> float:
+    """Return which share (0..1) of greylisted SYNs is forgotten before they come again.
+
+    Args:
+        attempts_per_s: new SYNs that are greylisted, all rules together.
+        hold_s: from a SYN to its retransmission, mostly a second.
+
+    Raises ValueError for what is below 0.
+
+    """
+    return _poisson_at_least(GREY_CELLS, _number(attempts_per_s, hold_s) / GREY_LINES)
+
+
+def _number(attempts_per_s: float, hold_s: float) -> float:
     if attempts_per_s < 0 or hold_s < 0:
         raise ValueError(f"neither a rate nor a time is below 0: {attempts_per_s}, {hold_s}")
-    return _poisson_at_least(BUCKET_SLOTS, attempts_per_s * hold_s / HANDSHAKE_BUCKETS)
+    return attempts_per_s * hold_s
 
 
 def syns_before_entry(syn_per_s: float, strangers_per_s: float) -> float:

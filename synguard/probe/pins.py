@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from synguard.errors import SynguardError, UnsupportedError
-from synguard.probe import layout, sight_layout
+from synguard.probe import layout, response_layout, sight_layout
 from synguard.probe.claim import claim_pins
 from synguard.probe.compiler import LoadedObject, ProgramType
 from synguard.probe.pinned_objects import is_map, is_program, on_bpf_filesystem, open_pinned, pin
@@ -44,7 +44,7 @@ _VALUE_BYTES = {
     "prefixes": layout.SOURCE_BYTES,
     "listeners": layout.LISTENER_BYTES,
     "closed_buckets": layout.LISTENER_BYTES,
-    "blocks": layout.BLOCK.size,
+    "blocks": response_layout.BLOCK.size,
 }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +12,12 @@ from pathlib import Path
 from synguard.config import Settings
 from synguard.probe import layout
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
-from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
+from synguard.probe.programs import (
+    TC_EGRESS_PROGRAM,
+    TC_INGRESS_PROGRAM,
+    XDP_CONTINUATIONS,
+    XDP_PROGRAM,
+)
 from synguard.probe.repeating import RepeatedUpdate
 from synguard.probe.syscall import BpfMap, map_memlock_bytes
 
@@ -20,6 +27,7 @@ _PROGRAMS = {
     XDP_PROGRAM: ProgramType.XDP,
     TC_INGRESS_PROGRAM: ProgramType.SCHED_CLS,
     TC_EGRESS_PROGRAM: ProgramType.SCHED_CLS,
+    **dict.fromkeys(XDP_CONTINUATIONS, ProgramType.XDP),
 }
 _ONLY_KEY = bytes(4)
 
@@ -31,7 +39,7 @@ class Sizes:
     max_sources: int = 8192
     max_prefixes: int = 2048
     max_listeners: int = 512
-    max_blocks: int = 4096
+    max_blocks: int = 16384
 
     @classmethod
     def of(cls, settings: Settings) -> Sizes:
@@ -72,22 +80,29 @@ class Probe:
     """Programs and maps in the kernel; they count as soon as they are attached."""
 
     def __init__(self, loaded: LoadedObject, groups: Groups) -> None:
-        """Write the first settings: a fresh secret for the hashes, no blocks.
+        """Write the first settings: a fresh secret for the hashes, no rules.
 
-        A probe that another daemon left keeps its secret, by which its maps are filled, and its blocks.
+        A probe that another daemon left keeps its secret, by which its maps are filled, and its rules.
         """
         self._loaded = loaded
         self.groups = groups
         self._settings = RepeatedUpdate(self.maps["settings"], _ONLY_KEY)
         earlier = layout.SETTINGS.unpack(self.maps["settings"].lookup(_ONLY_KEY) or b"")
         used = any(earlier[:2])
-        self._secret = earlier[:2] if used else (secrets.randbits(64), secrets.randbits(64))
+        self._secret: tuple[int, int] = earlier[:2] if used else (secrets.randbits(64), secrets.randbits(64))
         self._replay_now_ns = 0
         self._one_way = self._watches_flows = False
+        self._responding = self._checking_cookies = False
+        self._asked: dict[str, tuple[bool, bool]] = {}
+        #: Rules are written by a thread of their own, and all settings share one buffer.
+        self._writing = threading.RLock()
         self._block_lengths: tuple[int, ...] = ()
         if used:
-            count, *lengths = earlier[layout.SETTINGS_BLOCK_LENGTHS :]
+            count, *lengths, responding, checking = earlier[layout.SETTINGS_BLOCK_LENGTHS :]
             self._block_lengths = tuple(lengths[:count])
+            self._responding, self._checking_cookies = bool(responding), bool(checking)
+        for place, name in enumerate(XDP_CONTINUATIONS):
+            self.maps["continuations"].update(_word(place), _word(self.programs[name]))
         self._write_settings()
 
     @classmethod
@@ -99,6 +114,11 @@ class Probe:
     def loaded(self) -> LoadedObject:
         """Programs and maps together, as they are pinned."""
         return self._loaded
+
+    @property
+    def secret(self) -> tuple[int, int]:
+        """The key of the hashes, two words of 64 bits."""
+        return self._secret
 
     @property
     def block_lengths(self) -> tuple[int, ...]:
@@ -131,6 +151,17 @@ class Probe:
         self._block_lengths = tuple(lengths)
         self._write_settings()
 
+    def set_responding(self, rules: str, responding: bool, *, checking_cookies: bool = False) -> None:
+        """Say for one kind of rules whether a SYN may meet more than a block, and an ACK bring a cookie back.
+
+        Each costs a look, so what is in the kernel is what any kind asks for.
+        """
+        self._asked[rules] = (responding, checking_cookies)
+        wanted = tuple(any(asked) for asked in zip(*self._asked.values(), strict=True))
+        if wanted != (self._responding, self._checking_cookies):
+            self._responding, self._checking_cookies = wanted
+            self._write_settings()
+
     def set_clock(self, now_ns: int) -> None:
         """Stop the probe's clock at a moment, for packets from a capture or a test; 0 lets it run."""
         self._replay_now_ns = now_ns
@@ -154,16 +185,19 @@ class Probe:
         self._write_settings()
 
     def _write_settings(self) -> None:
-        room = layout.BLOCK_LENGTHS_MAX - len(self._block_lengths)
-        self._rest = (
-            *_masks(self.groups),
-            self._one_way,
-            self._watches_flows,
-            len(self._block_lengths),
-            *self._block_lengths,
-            *[0] * room,
-        )
-        self._write_clock()
+        with self._writing:
+            room = layout.BLOCK_LENGTHS_MAX - len(self._block_lengths)
+            self._rest = (
+                *_masks(self.groups),
+                self._one_way,
+                self._watches_flows,
+                len(self._block_lengths),
+                *self._block_lengths,
+                *[0] * room,
+                self._responding,
+                self._checking_cookies,
+            )
+            self._write_clock()
 
     def _write_clock(self) -> None:
         """Hand over all settings, of which only the clock has moved: with every packet of a replay."""
@@ -173,6 +207,10 @@ class Probe:
     def close(self) -> None:
         """Let go of the descriptors; what is still attached goes on running."""
         self._loaded.close()
+
+
+def _word(number: int) -> bytes:
+    return number.to_bytes(4, sys.byteorder)
 
 
 def _masks(groups: Groups) -> tuple[bytes, ...]:

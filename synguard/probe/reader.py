@@ -6,13 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import nlargest
 
-from synguard.endpoint import Listener
+from synguard.endpoint import Listener, Network
+from synguard.handshake import ClockProof
 from synguard.model import ListenerReading, Snapshot, SourceReading
-from synguard.probe import layout, sight_layout
+from synguard.probe import layout, response_layout, sight_layout
+from synguard.probe.address_layout import encode_address
+from synguard.probe.dropped import Unbooked
 from synguard.probe.probe import Probe
 from synguard.probe.syscall import BpfMap
 
 _ONLY_KEY = bytes(4)
+_LISTENER_COHORT_NS = 1 << layout.LISTENER_COHORT_SHIFT
+_SOURCE_COHORT_NS = 1 << layout.SOURCE_COHORT_SHIFT
 #: A listener or source whose last attempt (or probe) is older has nothing left in its ring.
 _RING_NS = layout.LISTENER_COHORTS << layout.LISTENER_COHORT_SHIFT
 #: After how long without any attempt a listener may make room for a new one.
@@ -44,8 +49,9 @@ class ProbeReader:
 
     def __init__(self, probe: Probe, watched_max: int = 512) -> None:
         self._probe = probe
-        self._sources = _Watched(probe, "sources", "candidates", watched_max)
-        self._prefixes = _Watched(probe, "prefixes", "prefix_candidates", watched_max)
+        self._unbooked = Unbooked(probe.maps["dropped"])
+        self._sources = _Watched(probe, self._unbooked, "sources", "candidates", watched_max)
+        self._prefixes = _Watched(probe, self._unbooked, "prefixes", "prefix_candidates", watched_max)
         self._activity: tuple[int, ...] = ()
         self._active_until_ns = 0
         #: Whether any handshake moved within the last ring, or any probe came.
@@ -83,11 +89,12 @@ class ProbeReader:
             self.losses.late_reads += 1
         self._last_read_ns = now_ns
         self.active = self._is_active(totals, now_ns)
+        self._unbooked.look()
         return Snapshot(
             now_ns,
             wall_s,
-            1 << layout.LISTENER_COHORT_SHIFT,
-            1 << layout.SOURCE_COHORT_SHIFT,
+            _LISTENER_COHORT_NS,
+            _SOURCE_COHORT_NS,
             tuple(self._recent_listeners(now_ns)) if self.active else (),
             self._sources.read(now_ns, self.losses) if self.active else (),
             totals,
@@ -103,11 +110,42 @@ class ProbeReader:
             self._active_until_ns = now_ns + _RING_NS + 10**9
         return now_ns < self._active_until_ns
 
+    def clock_proof(self, source: Network, now_ns: int) -> ClockProof | None:
+        """Return whether a source's SYNs continue the clock of a handshake it completed; None: no such."""
+        raw = self._probe.maps["sources"].lookup(encode_address(source.network_address))
+        return None if raw is None else response_layout.decode_clock(raw, now_ns)
+
+    def source(self, source: Network, now_ns: int) -> SourceReading | None:
+        """Return one source that the probe knows, however idle, or None."""
+        key = encode_address(source.network_address)
+        raw = self._probe.maps["sources"].lookup(key)
+        self._unbooked.look()
+        if raw is None:
+            return None
+        return self._unbooked.at_source(key, layout.decode_source(raw, source, now_ns), _SOURCE_COHORT_NS)
+
+    def listener(self, listener: Listener, now_ns: int) -> ListenerReading | None:
+        """Return one listener that the probe knows, however idle, or None."""
+        key = layout.encode_listener_key(listener)
+        raw = self._probe.maps["listeners"].lookup(key)
+        self._unbooked.look()
+        return None if raw is None else self._decode_listener(key, memoryview(raw), now_ns)
+
+    def _decode_listener(self, key: bytes, raw: memoryview, now_ns: int) -> ListenerReading:
+        reading = layout.decode_listener(raw, layout.decode_listener_key(key), now_ns)
+        return self._unbooked.at_listener(key, reading, _LISTENER_COHORT_NS)
+
+    def _decode_closed(self, key: bytes, raw: memoryview, now_ns: int) -> ListenerReading:
+        reading = layout.decode_listener(raw, layout.decode_listener_key(key), now_ns)
+        return self._unbooked.at_closed(key, reading, _LISTENER_COHORT_NS, self._probe.maps["listeners"])
+
     def listeners(self, now_ns: int) -> Iterator[ListenerReading]:
         """Yield every listener that the probe knows, idle ones too, and the closed buckets."""
-        for bpf_map in (self._probe.maps["listeners"], self._probe.maps["closed_buckets"]):
-            for key, value in bpf_map.items():
-                yield layout.decode_listener(value, layout.decode_listener_key(key), now_ns)
+        self._unbooked.look()
+        for key, value in self._probe.maps["listeners"].items():
+            yield self._decode_listener(key, value, now_ns)
+        for key, value in self._probe.maps["closed_buckets"].items():
+            yield self._decode_closed(key, value, now_ns)
 
     def stand_in(self, listeners: Iterable[Listener]) -> None:
         """Count for these ports as for listeners, though nobody was seen to answer there.
@@ -125,13 +163,13 @@ class ProbeReader:
             known += 1
             age_ns = now_ns - layout.listener_last_ns(value)
             if age_ns < _RING_NS:
-                yield layout.decode_listener(value, layout.decode_listener_key(key), now_ns)
+                yield self._decode_listener(key, value, now_ns)
             elif age_ns > _LISTENER_IDLE_NS or self._is_doubtful(value):
                 idle.append(key)
         self._make_room(self._probe.maps["listeners"], known, idle)
         for key, value in self._probe.maps["closed_buckets"].items():
             if now_ns - layout.listener_last_ns(value) < _RING_NS:
-                yield layout.decode_listener(value, layout.decode_listener_key(key), now_ns)
+                yield self._decode_closed(key, value, now_ns)
 
     def _is_doubtful(self, value: memoryview) -> bool:
         """Tell whether it may be a random port: where answers are not seen, anybody can invent a listener."""
@@ -148,8 +186,11 @@ class ProbeReader:
 class _Watched:
     """The sources, or prefixes, that the probe has named: a bounded set, read one by one."""
 
-    def __init__(self, probe: Probe, entries: str, candidates: str, watched_max: int) -> None:
+    def __init__(
+        self, probe: Probe, unbooked: Unbooked, entries: str, candidates: str, watched_max: int
+    ) -> None:
         self._probe = probe
+        self._unbooked = unbooked
         self._entries = entries
         self._candidates = candidates
         self._watched_max = watched_max
@@ -158,7 +199,9 @@ class _Watched:
     def _decode(self, raw: bytes, key: bytes, now_ns: int) -> SourceReading:
         groups = self._probe.groups
         if self._entries == "sources":
-            return layout.decode_source(raw, layout.decode_source_key(key, 32, groups.source_ipv6), now_ns)
+            source = layout.decode_source_key(key, 32, groups.source_ipv6)
+            reading = layout.decode_source(raw, source, now_ns)
+            return self._unbooked.at_source(key, reading, _SOURCE_COHORT_NS)
         prefix = layout.decode_source_key(key, groups.prefix_ipv4, groups.prefix_ipv6)
         return layout.decode_prefix(raw, prefix, now_ns)
 

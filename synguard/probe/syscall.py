@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from synguard.probe.bpfcall import address, attributes, bpf, filled
@@ -21,6 +21,7 @@ BPF_PROG_GET_FD_BY_ID = 13
 BPF_OBJ_GET_INFO_BY_FD = 15
 BPF_MAP_LOOKUP_AND_DELETE_ELEM = 21
 BPF_MAP_LOOKUP_BATCH = 24
+BPF_MAP_UPDATE_BATCH = 26
 
 #: ``BPF_MAP_TYPE_*`` of the maps whose values exist once for every possible CPU.
 PER_CPU_MAP_TYPES = frozenset({5, 6, 10})
@@ -142,6 +143,17 @@ class BpfMap:
         key_buffer, value_buffer = filled(key), filled(value)
         addresses = (address(key_buffer), address(value_buffer))
         bpf(BPF_MAP_UPDATE_ELEM, attributes("=IIQQQ", self.fd, 0, *addresses, 0))
+
+    def update_all(self, entries: Mapping[bytes, bytes]) -> None:
+        """Set many values by one call. Raises OSError (E2BIG) when it is full; some may be set then."""
+        keys, values = b"".join(entries), b"".join(entries.values())
+        expected = len(entries) * (self.info.key_size + self.value_bytes)
+        if len(keys) + len(values) != expected:
+            raise ValueError(f"map {self.info.name}: keys or values of a wrong size")
+        if entries:
+            key_buffer, value_buffer = filled(keys), filled(values)
+            addresses = (address(key_buffer), address(value_buffer))
+            bpf(BPF_MAP_UPDATE_BATCH, attributes("=QQQQIIQQ", 0, 0, *addresses, len(entries), self.fd, 0, 0))
 
     def delete(self, key: bytes) -> bool:
         """Remove ``key``; return whether it was there."""

@@ -24,6 +24,10 @@ _IPV6_FREEBIND = 78
 
 _PROGRAMS = """
 #include <uapi/linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/udp.h>
 BPF_ARRAY(out, u32, 1);
 int send(struct xdp_md *frame)
 {
@@ -32,14 +36,42 @@ int send(struct xdp_md *frame)
 	return interface ? bpf_redirect(*interface, 0) : XDP_DROP;
 }
 int nothing(struct xdp_md *frame) { return XDP_PASS; }
+int reflect(struct xdp_md *frame)
+{
+	struct ethhdr *ethernet = (void *)(long)frame->data;
+	struct iphdr *ip = (void *)(ethernet + 1);
+	struct udphdr *udp = (void *)(ip + 1);
+	u8 mac[ETH_ALEN];
+	u32 address;
+	u16 port;
+
+	if ((void *)(udp + 1) > (void *)(long)frame->data_end || ip->protocol != IPPROTO_UDP)
+		return XDP_PASS;
+	__builtin_memcpy(mac, ethernet->h_dest, ETH_ALEN);
+	__builtin_memcpy(ethernet->h_dest, ethernet->h_source, ETH_ALEN);
+	__builtin_memcpy(ethernet->h_source, mac, ETH_ALEN);
+	address = ip->daddr;
+	ip->daddr = ip->saddr;
+	ip->saddr = address;
+	port = udp->dest;
+	udp->dest = udp->source;
+	udp->source = port;
+	/* The sender left its checksum to a network card that there is not. */
+	udp->check = 0;
+	return XDP_TX;
+}
 """
 
 
 def load_programs(folder: Path) -> LoadedObject:
-    """Return ``send``, which redirects to the interface in ``out``, and ``nothing``, which lets all pass."""
+    """Return three programs.
+
+    ``send`` redirects to the interface in ``out``, ``nothing`` lets all pass, and ``reflect`` sends UDP over
+    IPv4 back to whom it came from.
+    """
     source = folder / "frames.c"
     source.write_text(_PROGRAMS)
-    return load_object(source, {"send": ProgramType.XDP, "nothing": ProgramType.XDP})
+    return load_object(source, dict.fromkeys(("send", "nothing", "reflect"), ProgramType.XDP))
 
 
 def send_frames(programs: LoadedObject, topology: Topology, count: int) -> None:

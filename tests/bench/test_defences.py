@@ -9,7 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -34,12 +34,15 @@ PORT = 443
 _NEEDS_KERNEL = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 LIMITS = ("nft-limit", "nft-limit-global", "nft-ingress-limit", "iptables-hashlimit")
 _FOR_EVERYBODY = ("nft-limit-global", "nft-ingress-limit")
+#: These are told beforehand who will flood.
+BLOCK_LISTS = ("nft-raw-set", "nft-netdev-set", "synguard-block")
 #: Each of the ways in which a defence is made, and the ways of joining them.
 KINDS = (
     "none",
     "sink",
     "cookies",
     *LIMITS,
+    *BLOCK_LISTS,
     "nft-synproxy",
     "naive",
     "naive-block",
@@ -140,6 +143,7 @@ class Arena:
             port=PORT,
             role="gateway" if topology.gateway else "host",
             folder=folder,
+            flooding=(str(SILENT_IPV4), str(SILENT_IPV6)),
             heard=self.events.append,
         )
 
@@ -261,6 +265,22 @@ class TestInTheKernel:
         lasted_s = (report.last_ns - report.first_ns) / 1e9
         assert 2 * per_s <= passed <= (2.1 + lasted_s) * per_s
         assert report.syns == 10_000
+
+    @pytest.mark.parametrize("name", BLOCK_LISTS)
+    def test_a_block_list_drops_the_flood_and_nothing_else(self, arena: Arena, name: str) -> None:
+        """Every SYN of the sources that it was told of is dropped and counted; good clients pass."""
+        with deploy(name, arena.target) as deployed:
+            sent = arena.flood(4).syns + arena.flood(6).syns
+            arena.shake_hands()
+            wait_until(lambda: deployed.dropped_syns() == sent, f"{sent} dropped SYNs", 1.0)
+
+    def test_a_block_list_takes_prefixes(self, arena: Arena) -> None:
+        """A flood from all over a prefix that the firewall was told of is dropped whole."""
+        prefix = f"{SILENT_IPV4}/30"
+        target = replace(arena.target, flooding=(str(ip_network(prefix, strict=False)),))
+        with deploy("nft-raw-set", target) as deployed:
+            sent = arena.flood(4, sources=target.flooding).syns
+            assert deployed.dropped_syns() == sent
 
     def test_sources_that_found_the_table_of_hashlimit_full_count_as_dropped(self, arena: Arena) -> None:
         """A flood of more sources than the table holds is dropped in part; its own rule never counts that."""

@@ -15,8 +15,8 @@ from scapy.packet import Packet, Raw
 
 from bench.defences.naive.load import PROGRAM, load_naive
 from bench.defences.naive.rule import CLOSE_AFTER_S, HALF_OPEN_PER_S, Counts, Rule
+from synguard.probe.address_layout import encode_address
 from synguard.probe.compiler import LoadedObject
-from synguard.probe.layout import encode_address
 from synguard.probe.syscall import test_run as run_program
 
 XDP_DROP, XDP_PASS = 1, 2

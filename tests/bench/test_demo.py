@@ -26,6 +26,7 @@ _KEYS = [
     "good_succeeded",
     "flood_packets_sent",
     "flood_packets_dropped",
+    "flood_packets_answered",
     "time_to_alert_ms",
     "time_to_act_ms",
     "time_to_close_ms",
@@ -54,13 +55,17 @@ def flooded(name: str, succeeded: int, **changes: Any) -> PhaseFigures:
     return PhaseFigures(**fields | changes)
 
 
+#: What differs where every SYN claims another source.
+_SPOOFED = {"alert_class": "spoofed", "time_to_alert_ms": 1100.0, "action": "cookie"}
+
+
 def story(**instead: PhaseFigures) -> list[PhaseFigures]:
     """Return the figures of a demo that kept every promise, with other phases instead."""
     kept = [
         quiet("baseline"),
         flooded("control", 40),
-        flooded("single-source", 299),
-        flooded("spoofed", 40, alert_class="spoofed", time_to_alert_ms=1100.0),
+        flooded("single-source", 299, action="drop"),
+        flooded("spoofed", 299, **_SPOOFED),
         quiet("after"),
     ]
     return [instead.get(figures.phase.replace("-", "_"), figures) for figures in kept]
@@ -77,14 +82,23 @@ def test_a_story_as_it_should_be_breaks_no_promise() -> None:
         (quiet("baseline", 219), "baseline: every connection succeeds"),
         (quiet("after", 0), "after: every connection succeeds"),
         (flooded("control", 150), "control: under 50 % of connections succeed, or the flood proves nothing"),
-        (flooded("single-source", 296), "single-source: at least 99 % of connections succeed"),
-        (flooded("single-source", 300, time_to_alert_ms=1000.0), "single-source: alerted in under 1 s"),
-        (flooded("single-source", 300, time_to_alert_ms=None), "single-source: alerted in under 1 s"),
+        (flooded("single-source", 296, action="drop"), "single-source: at least 99 % of connections succeed"),
+        (
+            flooded("single-source", 300, action="drop", time_to_alert_ms=1000.0),
+            "single-source: alerted in under 1 s",
+        ),
+        (
+            flooded("single-source", 300, action="drop", time_to_alert_ms=None),
+            "single-source: alerted in under 1 s",
+        ),
+        (flooded("single-source", 300), "single-source: the response is drop"),
+        (flooded("spoofed", 296, **_SPOOFED), "spoofed: at least 99 % of connections succeed"),
+        (flooded("spoofed", 300, **_SPOOFED | {"action": "greylist"}), "spoofed: the response is cookie"),
         (flooded("control", 40, alert_class="spoofed"), "control: classed as single-source"),
         (flooded("control", 40, time_to_close_ms=None), "control: every alert closes"),
         (flooded("control", 40, good_attempted=199), "control: at least 200 connections"),
         (
-            flooded("spoofed", 40, alert_class="spoofed", time_to_alert_ms=2000.0),
+            flooded("spoofed", 300, **_SPOOFED | {"time_to_alert_ms": 2000.0}),
             "spoofed: alerted in under 2 s",
         ),
     ],
@@ -180,9 +194,12 @@ class TestInTheKernel:
         assert broken_promises([PhaseFigures(**phase) for phase in figures]) == []
         for phase in figures[1:4]:
             assert phase["flood_packets_sent"] >= 4 * 50_000
-        assert figures[2]["action"] == "drop"
+        assert [phase["action"] for phase in figures] == [None, None, "drop", "cookie", None]
         assert figures[2]["flood_packets_dropped"] > 100_000
-        assert [phase["action"] for phase in figures if phase["phase"] != "single-source"] == [None] * 4
+        assert figures[2]["flood_packets_answered"] == 0
+        # The greylist dropped those that came before a client was back with a cookie.
+        assert figures[3]["flood_packets_answered"] > 50_000
+        assert figures[3]["flood_packets_dropped"] + figures[3]["flood_packets_answered"] > 200_000
         assert "syn-flood spoofed" in output
 
 

@@ -5,21 +5,30 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from bench.flood.driver import FloodGenerator
+from bench.flood.plan import FloodPlan
+from bench.flood.resolve import address_of
 from bench.measure.usage import process_cpu_ns
 from bench.net import links
 from bench.net.counters import WireReading, read_wire, tcp_counters
+from bench.net.far_end import far_end, load_far_end
 from bench.net.layout import Role
-from bench.net.namespaces import Topology
+from bench.net.namespaces import SILENT_IPV4, SILENT_IPV6, Topology
+from bench.peers.clients import shake_hands
+from bench.peers.servers import serve
+from bench.scenario.model import Family, ServerSpec
 from synguard.errors import SynguardError, UsageError
 from synguard.probe.compiler import LoadedObject
 from tests.bench.frames import datagram_socket, load_programs, send_frames, settled
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
+PORT = 443
 #: More than the ring of 256 holds, and than its NAPI takes off meanwhile.
 MANY = 50_000
 
@@ -91,6 +100,51 @@ def test_a_clients_frames_wait_in_the_same_ring(programs: LoadedObject) -> None:
     assert reading.offered_frames + reading.refused_frames == 20 * MANY
     assert reading.received_frames - reading.offered_frames + reading.other_dropped_frames == 2300
     assert reading.received_frames > reading.offered_frames
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+@pytest.mark.parametrize("role", ["host", "gateway"])
+def test_what_xdp_sends_back_arrives(programs: LoadedObject, role: Role, threaded: bool) -> None:
+    """Each frame that a program on the guarded's interface answers by XDP_TX gets back to its sender."""
+    cpu = min(os.sched_getaffinity(0)) if threaded else None
+    with Topology(role=role, receiver_cpu=cpu) as topology, closing(load_far_end(topology)) as loaded:
+        attach_native(topology, programs.programs["reflect"])
+        with (
+            far_end(topology, loaded),
+            datagram_socket(topology.client, str(topology.client.ipv4.ip)) as client,
+        ):
+            for number in range(23):
+                client.sendto(bytes([number]), (str(topology.guarded.ipv4.ip), 9))
+                assert client.recvfrom(16) == (bytes([number]), (str(topology.guarded.ipv4.ip), 9))
+        assert not links.read_link(topology.switch, topology.guarded.port).xdp_attached
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_only_answers_to_nobody_vanish_at_the_far_end(family: Family) -> None:
+    """A client and the attacker's own address are answered; SYN-ACKs to other addresses go no further."""
+    with Topology() as topology, closing(load_far_end(topology)) as loaded:
+        attacker, spec = topology.attacker, ServerSpec(port=PORT)
+        server = address_of(topology.server, family)
+        plan = FloodPlan(
+            destination=server,
+            destination_port=PORT,
+            sources=(str(SILENT_IPV4 if family == 4 else SILENT_IPV6),),
+            syn_per_s=1000.0,
+            frames=23,
+            duration_s=1.0,
+        )
+        with (
+            far_end(topology, loaded),
+            serve(spec, topology.server, [server]),
+            FloodGenerator.between(topology) as generator,
+        ):
+            shake_hands(topology.client, server, PORT, 3)
+            shake_hands(attacker, server, PORT, 3)
+            before = links.read_link(attacker.namespace, attacker.interface).received_frames
+            assert generator.flood(plan).syns == 23
+            settled(lambda: read_wire(topology))
+            after = links.read_link(attacker.namespace, attacker.interface).received_frames
+    assert after - before < 10
 
 
 def test_the_receiver_runs_where_it_was_told(programs: LoadedObject) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.defences.follow import LogEvent
 from bench.flood.plan import FloodPlan, FloodReport
-from bench.measure.observation import Busy, Counted, Flood, Observation
+from bench.measure.observation import Busy, Counted, Earlier, Flood, Observation
 from bench.measure.premises import broken_premises, deserves_another_try
 from bench.measure.trial_figures import facts_of, figures_of
 from bench.net.counters import WireReading
@@ -95,6 +95,33 @@ def test_a_trial_in_which_all_agrees_is_a_result() -> None:
     assert figures["generator_busy"] == 0.25
     assert figures["daemon_rss_mib"] == 50
     assert facts_of(observed)["bottleneck"] == "nothing"
+
+
+@pytest.mark.parametrize(("dropped", "expected_ms"), [(1800, 200.1), (2000, 0.0), (0, None), (None, None)])
+def test_the_first_drop_is_told_by_what_passed(dropped: int | None, expected_ms: float | None) -> None:
+    """Of 2,000 SYNs in two seconds 200 came before the first that was dropped: a tenth of the time."""
+    figures = figures_of(seen(counted=Counted(detects=True, syns=2030, dropped_syns=dropped)))
+    assert figures["time_to_drop_ms"] == (expected_ms and pytest.approx(expected_ms, abs=0.01))
+
+
+def test_what_was_sent_before_is_accounted_for_and_no_part_of_a_rate() -> None:
+    """Floods that brought up a response count among the frames found, and in no figure of the flood."""
+    observed = seen(
+        earlier=Earlier(frames=500, syns=500, refused_frames=100, first_ns=BEGAN_NS - 3000 * MS),
+        wire=WireReading(2400, 100, 2700, 0),
+        counted=Counted(detects=True, syns=2430, dropped_syns=0),
+        events=[alert(-2900.0)],
+        capacity_per_s=1234.0,
+        capacity_limited_by="receiver",
+        connections={"client": [Connection(BEGAN_NS - 3900 * MS, True, 1.0)]},
+    )
+    figures = figures_of(observed)
+    assert list(broken_premises(observed)) == []
+    assert figures["received_syn_per_s"] == figures["processed_syn_per_s"] == 999.5
+    assert (figures["unaccounted_frames"], figures["uncounted_syns"], figures["lost_at_ring"]) == (0, 0, 0)
+    assert (figures["time_to_alert_ms"], figures["missed"]) == (100, 0)
+    assert figures["capacity_syn_per_s"] == 1234
+    assert facts_of(observed)["capacity_limited_by"] == "receiver"
 
 
 #: A client of whose connections before the flood every other one was served.
@@ -263,6 +290,29 @@ def test_a_block_on_a_good_client_is_counted() -> None:
     figures = figures_of(seen(events=events))
     assert figures["time_to_act_ms"] == 130
     assert figures["innocents_blocked"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "innocents"),
+    [
+        ("source.greylisted", "198.19.10.0/24", 1),
+        ("source.greylisted", "198.18.66.13", 0),
+        ("listener.greylisted", TARGET, 0),
+        ("listener.cookies_begun", TARGET, 0),
+    ],
+)
+def test_every_response_is_an_act(name: str, target: str, innocents: int) -> None:
+    """What begins first is the act; a listener's response hits nobody alone, a source's may."""
+    by_hand = event("source.blocked", -500, target="203.0.113.7", alert_id=None)
+    events = (by_hand, alert(), event(name, 140, target=target, alert_id=1))
+    figures = figures_of(seen(events=events))
+    assert (figures["time_to_act_ms"], figures["innocents_blocked"]) == (140, innocents)
+
+
+def test_many_blocks_added_at_once_name_nobody() -> None:
+    """A log line about ten thousand blocks has no target, and is no fault of a trial."""
+    figures = figures_of(seen(events=(event("source.blocked", -500, blocks=10_000, alert_id=None), alert())))
+    assert (figures["time_to_act_ms"], figures["innocents_blocked"]) == (None, 0)
 
 
 def test_time_to_close_needs_every_alert_closed() -> None:

@@ -2,12 +2,12 @@
 #include <uapi/linux/bpf.h>
 #include "layout.h"
 #include "packet.h"
-#include "answer.h"
+#include "parsed.h"
 
 int parses(struct xdp_md *frame)
 {
-	struct answer answer;
-	struct answer *front;
+	struct parsed answer;
+	struct parsed *front;
 	u32 frame_bytes = frame->data_end - frame->data;
 
 	__builtin_memset(&answer, UNSET, sizeof(answer));

@@ -93,7 +93,7 @@ class HostParser:
 
     @property
     def answer_bytes(self) -> int:
-        """Return the size of a ``struct answer``."""
+        """Return the size of a ``struct parsed``."""
         return self._answer_bytes
 
     @property
@@ -103,12 +103,12 @@ class HostParser:
         return tuple(name.decode() for name in names if name)
 
     def parse(self, frame: bytes) -> bytes:
-        """Return the ``struct answer`` of the parser."""
+        """Return the ``struct parsed`` of the parser."""
         self._library.host_parse(frame, len(frame), self._answer)
         return self._answer.raw
 
     def consult(self, frame: bytes) -> bytes:
-        """Return the ``struct answer`` of the oracle."""
+        """Return the ``struct parsed`` of the oracle."""
         self._library.oracle_parse(frame, len(frame), self._answer)
         return self._answer.raw
 

@@ -4,7 +4,7 @@
 #include "packet.h"
 #include "siphash.h"
 #include "hashes.h"
-#include "answer.h"
+#include "parsed.h"
 #include "oracle.h"
 #include "packet_fields.h"
 
@@ -14,18 +14,18 @@ struct field {
 	u32 bytes;
 };
 
-const u32 answer_bytes = sizeof(struct answer);
+const u32 answer_bytes = sizeof(struct parsed);
 
-#define FIELD(field) {#field, offsetof(struct answer, packet.field), sizeof(((struct packet *)0)->field)},
+#define FIELD(field) {#field, offsetof(struct parsed, packet.field), sizeof(((struct packet *)0)->field)},
 const struct field fields[] = {PACKET_FIELDS(FIELD){0}};
 #undef FIELD
-const u32 masked_at = offsetof(struct answer, masked);
+const u32 masked_at = offsetof(struct parsed, masked);
 
 #define NAME(field) #field,
 const char *const oracle_fields[] = {ORACLE_FIELDS(NAME) 0};
 #undef NAME
 
-void host_parse(void *data, size_t size, struct answer *answer)
+void host_parse(void *data, size_t size, struct parsed *answer)
 {
 	memset(answer, UNSET, sizeof(*answer));
 	answer->result = parse_packet(data, data + size, &answer->packet);
@@ -33,7 +33,7 @@ void host_parse(void *data, size_t size, struct answer *answer)
 	mask_address(&answer->masked, PREFIX_LENGTH(size));
 }
 
-void oracle_parse(void *data, size_t size, struct answer *answer)
+void oracle_parse(void *data, size_t size, struct parsed *answer)
 {
 	memset(answer, UNSET, sizeof(*answer));
 	answer->result = oracle(data, size, &answer->packet);
@@ -56,7 +56,7 @@ u64 host_siphash(const u64 secret[2], const u8 *message, size_t bytes)
 	return siphash_finish(&s, bytes, word);
 }
 
-u64 host_tuple_hash(const u64 secret[2], const struct answer *answer)
+u64 host_tuple_hash(const u64 secret[2], const struct parsed *answer)
 {
 	struct settings settings = {.secret = {secret[0], secret[1]}};
 	struct packet packet = answer->packet;
@@ -64,7 +64,7 @@ u64 host_tuple_hash(const u64 secret[2], const struct answer *answer)
 	return tuple_hash(&settings, &packet);
 }
 
-u64 host_source_hash(const u64 secret[2], const struct answer *answer)
+u64 host_source_hash(const u64 secret[2], const struct parsed *answer)
 {
 	struct settings settings = {.secret = {secret[0], secret[1]}};
 	struct address source = answer->packet.source;

@@ -1,9 +1,10 @@
 /* A second parser, slow and plain, written from the standards: what packet.h is compared with.
  *
  * IEEE 802.1Q (tags), RFC 791 (IPv4), RFC 8200 (IPv6 and its extension headers), RFC 4302 (the authentication
- * header's length), RFC 9293 (TCP). It reads single bytes by their number and overlays no structure. Ours alone
- * are the caps (two tags, eight extension headers), that mapped addresses are refused, and the order of checks:
- * a header's own errors come before what it carries, and a declared length before the frame's.
+ * header's length), RFC 9293 (TCP), RFC 7323 (its timestamps). It reads single bytes by their number and overlays no structure. Ours alone
+ * are the caps (two tags, eight extension headers), that mapped addresses are refused, where timestamps are looked
+ * for and what makes a SYN's shape, and the order of checks: a header's own errors come before what it carries, and
+ * a declared length before the frame's.
  */
 #ifndef SYNGUARD_ORACLE_H
 #define SYNGUARD_ORACLE_H
@@ -11,7 +12,8 @@
 /* The fields that the oracle knows; a test compares them with those of struct packet. */
 #define ORACLE_FIELDS(X)                                                                          \
 	X(source) X(destination) X(source_port) X(destination_port) X(sequence) X(acknowledgement) \
-	X(flags) X(bare) X(ipv6) X(ttl)
+	X(flags) X(bare) X(ipv6) X(ttl) X(has_timestamp) X(shape) X(timestamp) X(tcp_at)          \
+	X(tcp_bytes) X(window)
 
 struct frame {
 	const u8 *bytes;
@@ -146,6 +148,49 @@ static int oracle_ipv6(struct frame *frame, struct packet *packet)
 	return result;
 }
 
+/* Where behind the TCP header's 20 bytes the timestamp option begins; 0: in none of the places where it is looked for. */
+static size_t timestamp_at(const struct frame *frame, u32 words)
+{
+	if (words == 8 && has(frame, 28) && number(frame, 20, 4) == 0x0101080a)
+		return 2;
+	if (words >= 10 && has(frame, 28) && number(frame, 26, 2) == 0x080a)
+		return 6;
+	if (words >= 10 && has(frame, 40) && number(frame, 30, 2) == 0x080a)
+		return 10;
+	return 0;
+}
+
+/* A word of a header as this machine reads it; 0 where the frame has ended. */
+static u32 native(const struct frame *frame, size_t offset)
+{
+	u32 word = 0;
+
+	if (has(frame, offset + 4))
+		memcpy(&word, frame->bytes + frame->at + offset, 4);
+	return word;
+}
+
+/* Where a SYN has its clock in the second word, its window scale is in the last, else in the first but one. */
+static u16 oracle_shape(const struct frame *frame, size_t clock_at, u32 words)
+{
+	u32 rest = native(frame, has(frame, 40) ? (clock_at == 6 ? 36 : 28) : SIZE_MAX / 2), window = 0, shape;
+
+	memcpy(&window, frame->bytes + frame->at + 14, 2);
+	shape = (native(frame, 20) ^ words) * 0x9e3779b1U;
+	shape ^= (native(frame, 24) + window) * 0x85ebca6bU;
+	shape ^= rest * 0xc2b2ae35U;
+	return (shape ^ shape >> 15) * 0x2c1b3c6dU >> 16;
+}
+
+static void oracle_options(const struct frame *frame, struct packet *packet, u32 words)
+{
+	size_t at = timestamp_at(frame, words);
+
+	packet->has_timestamp = at > 0;
+	packet->timestamp = at > 0 && has(frame, at == 2 ? 28 : 40) ? number(frame, 22 + at, 4) : 0;
+	packet->shape = at > 2 ? oracle_shape(frame, at, words) : 0;
+}
+
 static int oracle_tcp(struct frame *frame, struct packet *packet)
 {
 	u32 words;
@@ -161,6 +206,10 @@ static int oracle_tcp(struct frame *frame, struct packet *packet)
 	packet->acknowledgement = number(frame, 8, 4);
 	packet->flags = number(frame, 13, 1);
 	packet->bare = words == 5;
+	packet->tcp_at = frame->at;
+	packet->tcp_bytes = words * 4;
+	packet->window = number(frame, 14, 2);
+	oracle_options(frame, packet, words);
 	return PARSED_TCP;
 }
 

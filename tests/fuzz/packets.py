@@ -131,9 +131,17 @@ class PacketMaker:
             length = self._random.getrandbits(8)
         return bytes((following, length)) + self._random.randbytes(body - 2)
 
+    def _options(self, words: int) -> bytes:
+        """Return options of any kind, often with a clock in the first, the second or the third word."""
+        options = bytearray(self._random.randbytes(4 * (words - 5)))
+        for place in range(min(len(options) // 4, 3)):
+            if self._rarely(0.4):
+                options[4 * place : 4 * place + 4] = self._random.choice((b"\1\1\x08\x0a", b"\4\2\x08\x0a"))
+        return bytes(options)
+
     def _tcp(self) -> bytes:
-        words = self._random.choices((5, 6, 10, 15), (50, 20, 20, 10))[0]
-        options = self._random.randbytes(4 * (words - 5))
+        words = self._random.choices((5, 6, 8, 10, 11, 15), (45, 15, 10, 15, 5, 10))[0]
+        options = self._options(words)
         if self._rarely(0.05):
             words = self._random.randrange(16)
         flags = self._random.choice(_FLAGS) if self._rarely(0.9) else self._random.getrandbits(8)

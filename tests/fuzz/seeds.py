@@ -41,11 +41,21 @@ def _ipv6(**changes: Any) -> Packet:
     return IPv6(src=changes.pop("src", "2001:db8::1"), dst="2001:db8::2", **changes)
 
 
+_CLOCK = ("Timestamp", (0x01020304, 0x05060708))
+#: Where the timestamps lie: as Linux, the BSDs and macOS have them in a SYN, and everybody in an ACK.
+_CLOCKED: dict[str, list[tuple[str, Any]]] = {
+    "linux": [("MSS", 1460), ("SAckOK", b""), _CLOCK, ("NOP", None), ("WScale", 7)],
+    "bsd": [("MSS", 1460), ("NOP", None), ("WScale", 6), ("SAckOK", b""), _CLOCK],
+    "macos": [("MSS", 1460), *[("NOP", None), ("WScale", 6)], *[("NOP", None)] * 2, _CLOCK, ("SAckOK", b"")],
+    "ack": [("NOP", None), ("NOP", None), _CLOCK],
+}
+
+
 def _frames_over_both() -> Iterator[tuple[str, Packet]]:
-    options = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1, 0)), ("NOP", None), ("WScale", 7)]
     for name, network in (("ipv4", _ipv4), ("ipv6", _ipv6)):
         yield f"{name}-bare", _link() / network() / _segment()
-        yield f"{name}-options", _link() / network() / _segment(options=options)
+        for stack, options in _CLOCKED.items():
+            yield f"{name}-{stack}-options", _link() / network() / _segment(options=options)
         yield f"{name}-40-option-bytes", _link() / network() / _segment(options=[("NOP", None)] * 40)
         yield f"{name}-data", _link() / network() / _segment(flags="PA", ack=7) / Raw(b"data")
         yield f"{name}-short-offset", _link() / network() / _segment(dataofs=4)

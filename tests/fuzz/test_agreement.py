@@ -45,7 +45,7 @@ def frames() -> list[bytes]:
 def load_parser(headers: Path, folder: Path) -> LoadedObject:
     """Load the kernel's build of the parser in these headers; makes the source in ``folder``."""
     shutil.copytree(headers, folder, dirs_exist_ok=True)
-    for name in ("agree.c", "answer.h"):
+    for name in ("agree.c", "parsed.h"):
         shutil.copy(HERE / name, folder)
     return load_object(folder / "agree.c", {"parses": ProgramType.XDP})
 

@@ -12,7 +12,7 @@ from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.programs import TC_INGRESS_PROGRAM, XDP_PROGRAM
 from tests.kernel.series import wipe
 from tests.kernel.strangers import Strangers
-from tests.kernel.wire import GatewayWire, MakeWire, Wire
+from tests.kernel.wire import ONLY_KEY, GatewayWire, MakeWire, Wire
 
 #: The hashes' secret is fixed here, so that a test which fails fails again.
 SECRET = (0x0706050403020100, 0x0F0E0D0C0B0A0908)
@@ -46,6 +46,13 @@ def strangers(probe: Probe, all_strangers: Strangers) -> Iterator[Strangers]:
 
 
 @pytest.fixture
+def fresh_greylist(probe: Probe) -> Iterator[None]:
+    """Leave no SYN in the greylist's table: its times wrap, so what is old may look young to others."""
+    yield
+    wipe(probe, "greylist")
+
+
+@pytest.fixture
 def one_cpu() -> Iterator[None]:
     """Stay on one CPU: each one counts strangers for itself."""
     allowed = os.sched_getaffinity(0)
@@ -63,13 +70,16 @@ def make_wire(probe: Probe) -> Iterator[MakeWire]:
         return role(probe, program, version, number, number * TEST_SPAN_NS)
 
     yield make
-    for name in ("listeners", "closed_buckets", "blocks"):
+    for name in ("listeners", "closed_buckets", "blocks", "listener_rules", "spared"):
         for key, _ in list(probe.maps[name].items()):
             probe.maps[name].delete(key)
     for name in ("candidates", "prefix_candidates"):
         while probe.maps[name].pop() is not None:
             pass
+    probe.maps["dropped"].update(ONLY_KEY, bytes(probe.maps["dropped"].value_bytes))
     probe.set_block_lengths(())
+    for rules in ("sources", "listeners"):
+        probe.set_responding(rules, False)
     probe.set_clock(0)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_address, ip_network
 
 import pytest
 
 from synguard.block import Block
 from synguard.model import HandshakeCounts
-from synguard.probe import layout
+from synguard.probe import response_layout
 from synguard.probe.programs import TC_INGRESS_PROGRAM
+from synguard.probe.rules import ListenerRules, SourceAction, SourceRules
 from synguard.respond.blocks import Blocks
+from synguard.respond.probe_kernel import ProbeKernel
 from tests.kernel.wire import MakeWire, Wire
 
 pytestmark = [pytest.mark.root, pytest.mark.kernel]
@@ -21,11 +24,9 @@ TTL_MS = 60_000
 def block(wire: Wire, *targets: str) -> list[bytes]:
     """Block prefixes for 60 s as the responder does; return their keys."""
     networks = [ip_network(target) for target in targets]
-    keys = [layout.encode_block_key(network) for network in networks]
-    for key in keys:
-        wire.probe.maps["blocks"].update(key, layout.BLOCK.pack(wire.now_ns + TTL_MS * 10**6, 0))
-    lengths = {network.prefixlen + (96 if network.version == 4 else 0) for network in networks}
-    wire.probe.set_block_lengths(sorted(lengths))
+    keys = [response_layout.encode_block_key(network) for network in networks]
+    until_ns = wire.now_ns + TTL_MS * 10**6
+    SourceRules(wire.probe).put(dict.fromkeys(networks, (SourceAction.DROP, until_ns)))
     return keys
 
 
@@ -33,7 +34,7 @@ def hits(wire: Wire, key: bytes) -> int:
     """Return how many SYNs a block has caught."""
     raw = wire.probe.maps["blocks"].lookup(key)
     assert raw is not None
-    return int(layout.BLOCK.unpack(raw)[1])
+    return int(response_layout.BLOCK.unpack(raw)[1])
 
 
 def test_a_blocked_source_loses_its_syns_and_keeps_its_connections(xdp_wire: Wire) -> None:
@@ -143,11 +144,14 @@ def test_new_terms_keep_what_was_dropped_so_far(xdp_wire: Wire) -> None:
     """A flood that outlasts its block is dropped on, and its hits go on counting."""
     wire = xdp_wire
     client = wire.client()
-    blocks = Blocks(wire.probe, 10, monotonic_ns=lambda: wire.now_ns, wall_s=lambda: wire.now_ns / 1e9)
+    rules = SourceRules(wire.probe, monotonic_ns=lambda: wire.now_ns)
+    kernel = ProbeKernel(rules, ListenerRules(wire.probe))
+    blocks = Blocks(kernel, 10, monotonic_ns=lambda: wire.now_ns, wall_s=lambda: wire.now_ns / 1e9)
     for turn in (1, 2):
         now_s = wire.now_ns / 1e9
-        blocks.add(Block(ip_network(client), now_s + 60, "floods", "alert", created_at_s=now_s))
+        renewed = Block(ip_network(client), now_s + 60, "floods", "alert", created_at_s=now_s)
+        asyncio.run(blocks.put([renewed]))
         assert [wire.syn(wire.connection(client=client)) for _ in range(23)] == ["drop"] * 23
-        assert [held.hits for held in blocks.held()] == [23 * turn]
+        assert [held.hits for held in asyncio.run(blocks.held())] == [23 * turn]
         wire.wait(59_000)
-    blocks.remove(ip_network(client))
+    assert [over.hits for over in asyncio.run(blocks.end([ip_network(client)]))] == [46]

@@ -19,7 +19,7 @@ from synguard.detect import Detector
 from synguard.detect.thresholds import Thresholds
 from synguard.endpoint import Network
 from synguard.model import SourceReading
-from synguard.probe import layout
+from synguard.probe import address_layout, layout
 from synguard.probe.loss import EPOCH_S, HANDSHAKE_BUCKETS, handshake_loss, syns_before_entry
 from synguard.probe.probe import Probe
 from synguard.probe.syscall import map_memlock_bytes
@@ -111,7 +111,7 @@ def play(flood: Flood, family: Family) -> Aftermath:
             resident.append(resident_bytes())
     opened -= GOOD_SYNS * len(waiting)
     offender = offender_of(family)
-    raw = flood.probe.maps["sources"].lookup(layout.encode_address(offender.network_address))
+    raw = flood.probe.maps["sources"].lookup(address_layout.encode_address(offender.network_address))
     return Aftermath(
         family,
         memlock_before,

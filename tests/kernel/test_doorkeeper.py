@@ -10,7 +10,7 @@ import pytest
 
 from bench.cost.frames import Segment
 from bench.cost.writer import Stream
-from synguard.probe import layout
+from synguard.probe import address_layout, layout
 from synguard.probe.loss import (
     ADMITTED_FREELY,
     EPOCH_S,
@@ -53,7 +53,7 @@ class Newcomers:
         counts = []
         for client in range(SOURCES):
             address = IPv4Address("10.0.0.0") + self.first_client + client
-            raw = entries.lookup(layout.encode_address(address))
+            raw = entries.lookup(address_layout.encode_address(address))
             if raw is not None:
                 reading = layout.decode_source(raw, IPv4Network(address), self.flood.now_ns)
                 counts.append(reading.counts.attempts)

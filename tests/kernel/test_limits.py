@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from synguard.model import HandshakeCounts
-from synguard.probe import layout
+from synguard.probe import layout, response_layout
 from synguard.probe.syscall import PER_CPU_MAP_TYPES, possible_cpus, program_info
 from synguard.probe.syscall import test_run as run_program
 from tests.kernel.cpus import on_two_cpus
@@ -168,5 +168,5 @@ def test_the_layout_knows_every_map_value(ipv4_wire: Wire) -> None:
     assert sizes["sources"] == layout.SOURCE_BYTES
     assert sizes["listeners"] == sizes["closed_buckets"] == layout.LISTENER_BYTES
     assert sizes["totals"] == layout.TOTALS.size
-    assert sizes["blocks"] == layout.BLOCK.size
+    assert sizes["blocks"] == response_layout.BLOCK.size
     assert sizes["settings"] == layout.SETTINGS.size

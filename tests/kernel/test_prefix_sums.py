@@ -10,7 +10,7 @@ import pytest
 
 from synguard.endpoint import Address
 from synguard.model import Cohort
-from synguard.probe import layout
+from synguard.probe import address_layout, layout
 from tests.kernel.clients import Clients
 from tests.kernel.cpus import in_turns
 from tests.kernel.test_prefixes import RING_MS, SLICE_MS, known_prefix, prefix_of, sources_of
@@ -29,7 +29,7 @@ def begin_slice(wire: Wire) -> None:
 
 def slices_of_prefix(wire: Wire, source: Address) -> dict[int, tuple[int, int]]:
     """Return attempts and completions of the slices of a source's prefix, as they are in the kernel."""
-    key = layout.encode_address(prefix_of(source).network_address)
+    key = address_layout.encode_address(prefix_of(source).network_address)
     raw = wire.probe.maps["prefixes"].lookup(key)
     assert raw is not None
     words = struct.unpack_from(f"={layout.SOURCE_COHORTS}Q", raw, layout.SOURCE_COHORT_WORDS)

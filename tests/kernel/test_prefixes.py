@@ -9,7 +9,7 @@ import pytest
 
 from synguard.endpoint import Address, Network
 from synguard.model import SourceReading
-from synguard.probe import layout
+from synguard.probe import address_layout, layout
 from synguard.probe.probe import Groups, Probe
 from synguard.probe.reader import ProbeReader
 from tests.kernel.clients import Clients, own_addresses
@@ -44,7 +44,7 @@ def named(wire: Wire, reader: ProbeReader | None = None) -> dict[Network, Source
 def known_prefix(wire: Wire, source: Address) -> SourceReading:
     """Return what the probe knows of a source's prefix, named or not."""
     prefix = prefix_of(source)
-    raw = wire.probe.maps["prefixes"].lookup(layout.encode_address(prefix.network_address))
+    raw = wire.probe.maps["prefixes"].lookup(address_layout.encode_address(prefix.network_address))
     assert raw is not None
     return layout.decode_prefix(raw, prefix, wire.now_ns)
 

@@ -7,7 +7,7 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from synguard.probe import layout
+from synguard.probe import address_layout, layout
 from synguard.probe.reader import ProbeReader
 from tests.kernel.wire import Wire
 
@@ -150,7 +150,7 @@ def test_an_old_handshake_is_not_booked_to_a_new_entry(ipv4_wire: Wire) -> None:
     old = ipv4_wire.connection(client=client)
     ipv4_wire.syn(old)
     ipv4_wire.synack(old)
-    assert ipv4_wire.probe.maps["sources"].delete(layout.encode_address(client))
+    assert ipv4_wire.probe.maps["sources"].delete(address_layout.encode_address(client))
     ipv4_wire.wait(100)
     ipv4_wire.syn(ipv4_wire.connection(client=client))
     with ipv4_wire.counted() as moved:

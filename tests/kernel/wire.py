@@ -17,7 +17,6 @@ from scapy.packet import Packet, Raw
 
 from synguard.endpoint import Address, Listener, Network
 from synguard.model import HandshakeCounts, ListenerReading, SourceReading
-from synguard.probe import layout
 from synguard.probe.probe import Probe
 from synguard.probe.programs import TC_EGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.reader import ProbeReader
@@ -26,7 +25,7 @@ from synguard.probe.syscall import test_run as run_program
 ONLY_KEY = bytes(4)
 NS_PER_MS = 10**6
 
-_XDP_DROP = 1
+_XDP_VERDICTS = {1: "drop", 3: "tx"}
 _PASSED = {True: 2, False: 0xFFFFFFFF}  # XDP_PASS, TC_ACT_UNSPEC
 #: Counted for every packet, so of no use in telling what a packet was taken for.
 _ALWAYS_COUNTED = ("packets", "egress_packets", "ack_segments", "egress_tcp")
@@ -135,6 +134,7 @@ class Wire:
         self._number = number
         self._clients = 0
         self._random = random.Random(number)  # noqa: S311  a test that fails must fail again
+        self.left = b""
         self.at(start_ns)
 
     def at(self, now_ns: int) -> None:
@@ -172,16 +172,30 @@ class Wire:
         return replace(Connection(self.client(), port, self.server, 443, *numbers), **changes)  # type: ignore[arg-type]
 
     def deliver(self, frame: bytes | Packet) -> str:
-        """Give a frame to the ingress program; return ``pass`` or ``drop``: nothing else is an answer."""
-        answer = run_program(self._ingress_fd, bytes(frame)).return_value
-        if self._is_xdp and answer == _XDP_DROP:
-            return "drop"
-        assert answer == _PASSED[self._is_xdp]
+        """Give a frame to the ingress program; return ``pass``, ``drop`` or ``tx``, and nothing else.
+
+        The frame as it then is, in :attr:`left`: unless it is sent back, nothing of it may have changed.
+        """
+        result = run_program(self._ingress_fd, bytes(frame))
+        self.left = result.data
+        if self._is_xdp and result.return_value in _XDP_VERDICTS:
+            return _XDP_VERDICTS[result.return_value]
+        assert result.return_value == _PASSED[self._is_xdp]
+        assert result.data == bytes(frame)
         return "pass"
 
-    def emit(self, frame: bytes | Packet) -> None:
-        """Give a frame to the egress program, which must let it go on."""
-        assert run_program(self._egress_fd, bytes(frame)).return_value == _PASSED[False]
+    def repeat(self, frame: bytes, times: int) -> None:
+        """Give a frame to the ingress program so many times, whatever becomes of it."""
+        run_program(self._ingress_fd, frame, repeat=times)
+
+    def emit(self, frame: bytes | Packet, *, came_in_by: int = 0) -> None:
+        """Give a frame to the egress program, which must let it go on.
+
+        What is forwarded came in by an interface, of that index.
+        """
+        context = struct.pack("=36xI", came_in_by)  # struct __sk_buff up to ingress_ifindex
+        answer = run_program(self._egress_fd, bytes(frame), context=context)
+        assert answer.return_value == _PASSED[False]
 
     def segment(self, connection: Connection, flags: str, **numbers: int) -> str:
         """Deliver a segment without payload from the client."""
@@ -233,8 +247,7 @@ class Wire:
     def source(self, address: Address) -> SourceReading | None:
         """Return what the probe knows of a source now."""
         network: Network = ip_network((address, 32 if address.version == 4 else 64), strict=False)
-        raw = self.probe.maps["sources"].lookup(layout.encode_address(network.network_address))
-        return None if raw is None else layout.decode_source(raw, network, self.now_ns)
+        return self.reader.source(network, self.now_ns)
 
     def known_source(self, address: Address) -> SourceReading:
         """Return what the probe knows of a source that it must know."""
@@ -267,10 +280,10 @@ class GatewayWire(Wire):
             super().emit(forwarded(bytes(frame)))
         return verdict
 
-    def emit(self, frame: bytes | Packet) -> None:
+    def emit(self, frame: bytes | Packet, *, came_in_by: int = 0) -> None:
         """Give a frame of the server's to the inner interface's ingress; the outer one sends it on."""
         assert super().deliver(frame) == "pass"
-        super().emit(forwarded(bytes(frame)))
+        super().emit(forwarded(bytes(frame)), came_in_by=came_in_by)
 
 
 class MakeWire(Protocol):

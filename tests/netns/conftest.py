@@ -16,6 +16,8 @@ from bench.flood.driver import FloodGenerator
 from bench.net.namespaces import Topology, run_in
 from bench.peers.clients import shake_hands
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
+from tests.netns.keeping import Keeping
+from tests.pinning import bpf_filesystem
 
 #: Programs that are not synguard's; ``ends_the_search`` lets no later filter look at a packet.
 FOREIGN = """
@@ -107,3 +109,12 @@ def start_daemon(topology: Topology, undo: contextlib.ExitStack, tmp_path: Path)
         return guard
 
     return start
+
+
+@pytest.fixture
+def keeping(topology: Topology, tmp_path: Path) -> Iterator[Keeping]:
+    """Return what starts daemons that pin in a BPF file system of this test's own."""
+    with bpf_filesystem(tmp_path / "bpf") as mounted:
+        made = Keeping(topology, tmp_path, mounted / "synguard")
+        yield made
+        made.close()

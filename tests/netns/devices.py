@@ -284,12 +284,15 @@ def count_handshakes(daemon: Daemon, way: Way) -> dict[str, int]:
         for address in way.addresses:
             listen(way.server, address, stack).listen(2 * HANDSHAKES)
             shake_hands(way.client, address, PORT, HANDSHAKES)
-        with contextlib.suppress(SynguardError):  # the figures say it better
-            wait_until(
-                lambda: daemon.totals()["completed"] >= before["completed"] + 2 * HANDSHAKES, "the last ACK"
-            )
-    after = daemon.totals()
+        after = totals_after(daemon, before["completed"] + 2 * HANDSHAKES)
     return {name: after[name] - before[name] for name in after}
+
+
+def totals_after(daemon: Daemon, completed: int) -> dict[str, int]:
+    """Return the totals of a read that has come to so many completions, or those at the end of waiting."""
+    with contextlib.suppress(SynguardError):  # the figures say it better
+        wait_until(lambda: daemon.totals()["completed"] >= completed, "the last ACK")
+    return daemon.totals()
 
 
 def assert_exact(risen: Mapping[str, int]) -> None:

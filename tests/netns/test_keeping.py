@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,7 @@ from bench.flood.driver import FloodGenerator
 from bench.flood.plan import FloodPlan
 from bench.net.namespaces import SILENT_IPV4, Topology
 from synguard.probe import layout
-from tests.pinning import bpf_filesystem, pinned_sets
+from tests.pinning import pinned_sets
 
 from .commands import attached
 from .conftest import OpenListener, ShakeHands
@@ -24,15 +22,6 @@ pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 PORT = 8080
 #: Where among the probe's settings it says that live flows are to be noted.
 WATCHES_FLOWS = 8
-
-
-@pytest.fixture
-def keeping(topology: Topology, tmp_path: Path) -> Iterator[Keeping]:
-    """Return what starts daemons that pin in a BPF file system of this test's own."""
-    with bpf_filesystem(tmp_path / "bpf") as mounted:
-        made = Keeping(topology, tmp_path, mounted / "synguard")
-        yield made
-        made.close()
 
 
 def long_flood(topology: Topology) -> FloodPlan:

@@ -17,7 +17,7 @@ from bench.net.links import Endpoint
 from bench.net.namespaces import SILENT_IPV4, Topology, run_in, start_in, wait_until
 from synguard import client
 from synguard.errors import SynguardError
-from tests.pinning import bpf_filesystem, pinned_sets, totals_of
+from tests.pinning import pinned_sets, totals_of
 
 from .commands import attached, run
 from .conftest import OpenListener, ShakeHands
@@ -27,15 +27,6 @@ pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
 PORT = 8080
 EXTRA = "extra0"
-
-
-@pytest.fixture
-def keeping(topology: Topology, tmp_path: Path) -> Iterator[Keeping]:
-    """Return what starts daemons that pin in a BPF file system of this test's own."""
-    with bpf_filesystem(tmp_path / "bpf") as mounted:
-        made = Keeping(topology, tmp_path, mounted / "synguard")
-        yield made
-        made.close()
 
 
 @pytest.fixture
@@ -125,7 +116,7 @@ def test_a_block_that_no_history_tells_of_is_ended(keeping: Keeping, open_listen
     for path in daemon.database.parent.glob("synguard.db*"):
         path.unlink()
     daemon = keeping.start()
-    assert [event.fields["blocks"] for event in daemon.named("source.unblocked")] == [1]
+    assert [event.fields["blocks"] for event in daemon.named("block.unknown_ended")] == [1]
     assert connects(keeping.topology)
 
 

@@ -187,36 +187,46 @@ def test_blocks_by_hand_outlive_a_killed_daemon(start_daemon: StartDaemon) -> No
     (before,) = client.request(guard.socket, "block_list")
     os.kill(guard.pid, signal.SIGKILL)
     guard.stop()
-    (after,) = client.request(start_daemon("off").socket, "block_list")
+    (after,) = client.request(start_daemon("dry-run").socket, "block_list")
     assert {**after, "hits": 0} == {**before, "hits": 0}
     assert (after["target"], after["reason"], after["asked_by"]) == ("198.51.100.0/24", "scanner", "manual")
 
 
-def test_off_ends_the_daemons_blocks_at_once_and_keeps_peoples(
+def test_off_ends_the_daemons_blocks_at_once_and_suspends_peoples(
     topology: Topology,
     open_listener: OpenListener,
     flood_generator: FloodGenerator,
     start_daemon: StartDaemon,
 ) -> None:
-    """Switching responses off at run time lifts what the daemon blocked within a second."""
+    """Switching responses off lifts everything within a second; on again, people's blocks are in force."""
     plan = flood(topology, str(SILENT_IPV4))
     open_listener(plan.destination, PORT)
     guard = start_daemon("enforce", ALWAYS)
     client.request(guard.socket, "block_add", target="198.51.100.7", ttl_s=60.0)
     flood_generator.start(plan)
     guard.wait_for(lambda: len(guard.named("source.blocked")) == 2, "a block", 3.0)
-    client.request(guard.socket, "respond", mode="off")
-    assert [block["target"] for block in client.request(guard.socket, "block_list")] == ["198.51.100.7"]
+    changed = client.request(guard.socket, "respond", mode="off")
+    assert changed == {"mode": "off", "was": "enforce", "ended": 1, "suspended": 1, "resumed": 0}
+    dropped = guard.status()["totals"]["dropped_by_us"]
+    (suspended,) = client.request(guard.socket, "block_list")
+    assert (suspended["target"], suspended["suspended"]) == ("198.51.100.7", True)
+    with pytest.raises(UsageError, match="responses are off"):
+        client.request(guard.socket, "block_add", target="198.51.100.8", ttl_s=60.0)
+    attempts = guard.status()["totals"]["attempts"]
+    wait_until(lambda: guard.status()["totals"]["attempts"] > attempts + 100, "the flood")
+    assert guard.status()["totals"]["dropped_by_us"] == dropped
     flood_generator.stop()
+    assert client.request(guard.socket, "respond", mode="dry-run")["resumed"] == 1
+    assert [block["suspended"] for block in client.request(guard.socket, "block_list")] == [False]
 
 
-def test_a_spoofed_flood_is_named_and_nobody_blocked(
+def test_a_spoofed_flood_is_named_and_no_source_blocked(
     topology: Topology,
     open_listener: OpenListener,
     flood_generator: FloodGenerator,
     start_daemon: StartDaemon,
 ) -> None:
-    """Random sources are classed spoofed, within two seconds, and no address is cut off for it."""
+    """Random sources are classed spoofed, within two seconds; their listener is answered, no address."""
     plan = flood(topology, "0.0.0.0/0", syn_per_s=20_000)
     open_listener(plan.destination, PORT)
     guard = start_daemon("enforce", ALWAYS)
@@ -226,8 +236,10 @@ def test_a_spoofed_flood_is_named_and_nobody_blocked(
     flood_generator.finish(plan)
     guard.wait_for(lambda: bool(guard.named("alert.closed")), "the end", 10.0)
     (alert,) = alerts_of(guard)
-    assert (alert["class"], alert["source"], alert["action"]) == ("spoofed", None, None)
-    assert alert["listener"] == f"{plan.destination}:{PORT}"
+    assert (alert["class"], alert["source"]) == ("spoofed", None)
+    assert alert["listener"] == alert["action"]["target"] == f"{plan.destination}:{PORT}"
+    assert alert["action"]["response"] in ("greylist", "cookie")
+    assert guard.named("source.blocked") == []
     assert alert["sources_estimated"] > 5000
     assert client.request(guard.socket, "block_list") == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import astuple, replace
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from synguard.endpoint import Listener
 from synguard.model import Cohort
-from synguard.probe import layout, sight_layout
+from synguard.probe import address_layout, layout, response_layout, sight_layout
 
 NOW_NS = st.integers(0, 2**63)
 SOURCE = ip_network("192.0.2.1")
@@ -161,13 +161,24 @@ def test_each_count_of_a_listener_is_read_from_its_place(word: int, values: list
         reading.bare_attempts,
         reading.bogon_attempts,
         reading.patterned_attempts,
+        reading.greylisted,
+        reading.cookies_sent,
+        reading.cookies_valid,
+        reading.cookies_connected,
+        *((reading.answer.local, reading.answer.foreign) if reading.answer else (0, 0)),
+        0,  # when the last answer was seen
+        0,  # what it looked like
         0,  # the ISN and port that came last
         *reading.handshake_ms_histogram,
         *reading.syn_ttl_histogram,
         *reading.completed_ttl_histogram,
     ]
-    last = word in (layout.LISTENER_LAST_NS // 8, layout.LISTENER_HANDSHAKE_TIME // 8 - 1)
-    assert figures == [sum(values) * (index == word and not last) for index in range(len(figures))]
+    others = {
+        layout.LISTENER_LAST_NS // 8,
+        *range(layout.LISTENER_ANSWER_NS // 8, layout.LISTENER_HANDSHAKE_TIME // 8),
+    }
+    expected = sum(values) * (word not in others)
+    assert figures == [expected * (index == word) for index in range(len(figures))]
 
 
 @given(st.lists(st.binary(min_size=layout.TOTALS.size, max_size=layout.TOTALS.size), min_size=1, max_size=4))
@@ -181,7 +192,7 @@ def test_any_totals_decode(copies: list[bytes]) -> None:
 @given(st.binary(min_size=16, max_size=16))
 def test_addresses_survive_the_round_trip(raw: bytes) -> None:
     """What was read can be written again, byte for byte."""
-    assert layout.encode_address(layout.decode_address(raw)) == raw
+    assert address_layout.encode_address(address_layout.decode_address(raw)) == raw
 
 
 @given(st.binary(min_size=24, max_size=24))
@@ -196,7 +207,7 @@ def test_any_source_key_decodes(raw: bytes, ipv4_length: int, ipv6_length: int) 
     """A source or prefix has the length in force for its IP version, and holds the address of its key."""
     source = layout.decode_source_key(raw, ipv4_length, ipv6_length)
     assert source.prefixlen == (ipv4_length if source.version == 4 else ipv6_length)
-    assert layout.decode_address(raw) in source
+    assert address_layout.decode_address(raw) in source
 
 
 @given(st.sampled_from((32, 64, 128)).flatmap(lambda bits: st.tuples(st.integers(0, bits), st.just(bits))))
@@ -207,43 +218,26 @@ def test_a_prefix_mask_has_its_bits_in_front(mask: tuple[int, int]) -> None:
     assert written == "1" * length + "0" * (bits - length)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 32))
-def test_ipv4_block_keys_survive_the_round_trip(number: int, length: int) -> None:
-    """A block is read back as it was written."""
-    network = IPv4Network((number, length), strict=False)
-    assert layout.decode_block_key(layout.encode_block_key(network)) == network
-
-
-@given(st.integers(0, 2**128 - 1), st.integers(0, 128))
-def test_ipv6_block_keys_survive_the_round_trip(number: int, length: int) -> None:
-    """As in IPv4; prefixes of mapped addresses apart, which stand for IPv4."""
-    network = IPv6Network((number, length), strict=False)
-    decoded = layout.decode_block_key(layout.encode_block_key(network))
-    mapped = network.network_address.ipv4_mapped
-    if mapped is not None and length >= 96:
-        assert decoded == IPv4Network((mapped, length - 96))
-    else:
-        assert decoded == network
-
-
-@given(ADDRESS, st.one_of(st.integers(0, 130), st.integers(0, 2**32 - 1)))
-def test_any_block_key_is_a_prefix_or_refused(address: bytes, length: int) -> None:
-    """What decodes is the prefix of that key; bits behind the prefix or too long a one are refused."""
-    raw = layout.BLOCK_KEY.pack(address, length)
-    fits = length <= 128 and not int.from_bytes(address, "big") & (2 ** (128 - length) - 1)
-    if fits:
-        assert layout.encode_block_key(layout.decode_block_key(raw)) == raw
-    else:
-        with pytest.raises(ValueError, match=r"host bits|netmask"):
-            layout.decode_block_key(raw)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 15)), max_size=20))
+def test_completions_that_are_too_many_belong_to_older_attempts(counted: list[tuple[int, int]]) -> None:
+    """Youngest first, none has more than its attempts, and none is lost while an older one has room."""
+    taken = [0] * len(counted)
+    for age, (_, completed) in enumerate(counted):
+        for _ in range(completed):
+            room = (old for old in range(age, len(counted)) if taken[old] < counted[old][0])
+            place = next(room, None)
+            if place is not None:
+                taken[place] += 1
+    expected = [Cohort(-age, attempts, taken[age]) for age, (attempts, _) in enumerate(counted) if attempts]
+    assert list(layout.carry_late((-age, *pair) for age, pair in enumerate(counted))) == expected
 
 
 #: Each decoder, with the size of what it takes.
 ONE_RECORD: dict[str, tuple[Callable[[bytes], object], int]] = {
-    "address": (layout.decode_address, layout.ADDRESS.size),
-    "source key": (lambda raw: layout.decode_source_key(raw, 32, 64), layout.ADDRESS.size),
+    "address": (address_layout.decode_address, address_layout.ADDRESS.size),
+    "source key": (lambda raw: layout.decode_source_key(raw, 32, 64), address_layout.ADDRESS.size),
     "listener key": (layout.decode_listener_key, layout.LISTENER_KEY.size),
-    "block key": (layout.decode_block_key, layout.BLOCK_KEY.size),
+    "block key": (response_layout.decode_block_key, response_layout.BLOCK_KEY.size),
     "source": (lambda raw: layout.decode_source(raw, SOURCE, 0), layout.SOURCE_BYTES),
     "prefix": (lambda raw: layout.decode_prefix(raw, PREFIX, 0), layout.SOURCE_BYTES),
     "source's last": (layout.source_last_ns, layout.SOURCE_BYTES),

@@ -23,7 +23,10 @@ ip route add default via 192.0.2.2
 """
 
 
-PLACES = ("/etc", "/opt", "/run", "/usr/local", "/var/lib", "/sys/fs/bpf", "/tmp", "/var/tmp")
+PLACES = (
+    *("/etc", "/opt", "/run", "/usr/local", "/var/lib", "/sys/fs/bpf", "/tmp", "/var/tmp"),
+    *("/usr/share/bash-completion", "/usr/share/zsh", "/usr/share/fish"),
+)
 
 
 def named_for_us(machine: Machine) -> set[str]:
@@ -78,6 +81,24 @@ def test_it_keeps_a_history(installed: Machine) -> None:
     assert status(installed)["history"]["state"] == "ok"
     assert installed.exists("/var/lib/synguard/synguard.db")
     assert json.loads(installed.run("synguard", "alerts", "--format", "json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("shell", "ask"),
+    [
+        (
+            "bash",
+            "source /usr/share/bash-completion/completions/synguard;"
+            " COMP_LINE='synguard ale' COMP_POINT=12 COMP_WORDS=(synguard ale) COMP_CWORD=1;"
+            " _synguard synguard; echo ${COMPREPLY[*]}",
+        ),
+        ("zsh", "autoload -U compinit; compinit -u -D; [[ $_comps[synguard] = _synguard ]] && echo alerts"),
+        ("fish", "complete -C 'synguard ale'"),
+    ],
+)
+def test_each_shell_finds_its_completion(installed: Machine, shell: str, ask: str) -> None:
+    """After `make install` TAB works in a new bash, zsh and fish, with nothing else to do."""
+    assert installed.run(shell, "-c", ask).stdout.split()[:1] == ["alerts"]
 
 
 def test_the_group_owns_what_its_members_may_read(installed: Machine) -> None:

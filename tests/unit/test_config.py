@@ -128,6 +128,13 @@ WRONG = [
         "detect.allowance_floor_ms: 50 is above",
         "detect.allowance_cap_ms (10)",
     ),
+    (
+        "[log]\n[respond]\nblock_ttl_s = 100000\n",
+        "line 3: respond.block_ttl_s: 100000 is above",
+        "respond.block_ttl_max_s (86400)",
+    ),
+    ("[respond]\nlistener_response = 'drop'\n", "line 2: respond.listener_response: 'drop'", '"cookie" or'),
+    ("[respond]\nmax_actions_per_min = 0\n", "line 2: respond.max_actions_per_min: 0", "from 1 to 65536"),
     (f'[control]\nsocket = "/{"s" * 107}"\n', "line 2: control.socket:", "longer than 107 bytes"),
     ('[history]\ndatabase = ""\n', "line 2: history.database: ''", "is not a path"),
 ]
@@ -205,6 +212,14 @@ def test_overrides_are_checked_together_with_the_file() -> None:
     """An option that contradicts another setting is refused too."""
     with pytest.raises(UsageError, match=r"^detect\.allowance_floor_ms: 50 is above"):
         Settings().with_overrides({"detect.allowance_cap_ms": 20})
+    with pytest.raises(UsageError, match=r"^respond\.block_ttl_s: 600 is above respond\.block_ttl_max_s"):
+        Settings().with_overrides({"respond.block_ttl_max_s": 599})
+
+
+def test_a_repeaters_blocks_may_all_last_as_long_as_the_first() -> None:
+    """Doubling is turned off by a most that is no more than the first block's time."""
+    settings = Settings().with_overrides({"respond.block_ttl_max_s": 600})
+    assert settings.respond.block_ttl_max_s == settings.respond.block_ttl_s
 
 
 def test_default_file_loads_to_the_defaults(write: Write) -> None:

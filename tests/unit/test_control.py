@@ -1,6 +1,7 @@
 """The control server: what it answers, and what it does with peers that err or dawdle."""
 
 import asyncio
+import gc
 import io
 import json
 import os
@@ -10,7 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import structlog
 
 from synguard import client
 from synguard.daemon import control
@@ -102,9 +105,9 @@ def test_nonsense_is_refused_and_survived(path: Path, line: bytes) -> None:
 
 
 def test_endless_line_is_cut_off(path: Path) -> None:
-    """A line that never ends is refused at 64 KiB, not collected."""
+    """A line that never ends is refused at 1 MiB, not collected."""
     with serving(path, {"echo": _echo}):
-        assert "65536" in _raw(path, b"x" * 70_000)["error"]
+        assert "1048576" in _raw(path, b"x" * 1_100_000)["error"]
 
 
 @pytest.mark.parametrize("error", [SynguardError("one"), UsageError("two"), UnsupportedError("three")])
@@ -131,10 +134,40 @@ def test_handlers_bug_is_logged_and_answered(path: Path, result: object) -> None
     assert "Traceback" in log.getvalue()
 
 
-def test_too_large_answer_is_refused(path: Path) -> None:
+def test_encoded_answers_pass_as_they_are(path: Path) -> None:
+    """What a handler has encoded itself reaches the client as what it means."""
+    with serving(path, {"encoded": lambda _arguments, _peer: msgspec.Raw(b'{"one": [1, null]}')}):
+        assert client.request(path, "encoded") == {"one": [1, None]}
+
+
+def test_a_connection_let_in_while_stopping_is_closed(path: Path) -> None:
+    """However far a connection has come when the daemon stops, it is hung up on, and nothing stays open."""
+
+    async def stop_after(turns: int) -> bytes:
+        server = control.ControlServer(path, "", {}, structlog.get_logger())
+        await server.start()
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(path))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.stop()
+            await asyncio.sleep(0)
+            peer.settimeout(5)
+            try:
+                return peer.recv(1)
+            except ConnectionResetError:
+                return b""
+
+    for turns in range(8):
+        assert asyncio.run(stop_after(turns)) == b""
+    gc.collect()
+
+
+@pytest.mark.parametrize("encode", [str, lambda text: msgspec.Raw(b'"%s"' % text.encode())])
+def test_too_large_answer_is_refused(path: Path, encode: Callable[[str], Any]) -> None:
     """An answer over the limit becomes advice to ask for less."""
     with (
-        serving(path, {"all": lambda _arguments, _peer: "x" * client.MAX_RESPONSE_BYTES}),
+        serving(path, {"all": lambda _arguments, _peer: encode("x" * client.MAX_RESPONSE_BYTES)}),
         pytest.raises(UsageError, match="--limit"),
     ):
         client.request(path, "all")

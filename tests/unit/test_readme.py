@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 
 from synguard.cli import cli
-from synguard.config import settings_reference
+from synguard.cli.reference import helps, written_into
 from synguard.detect.severity import MARGINS, TABLE
 from synguard.model import AlertClass, AlertKind
 
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_the_settings_are_the_generated_ones() -> None:
-    """Whoever changes a setting puts what ``settings_reference()`` returns into the README."""
-    assert settings_reference().strip() in README.read_text(encoding="utf-8")
+def test_the_references_are_the_generated_ones() -> None:
+    """Whoever changes a setting, a command or an option brings the README up to date with one command."""
+    text = README.read_text(encoding="utf-8")
+    assert written_into(text) == text, "run `python -m synguard.cli.reference`, which mends the README"
+
+
+def test_the_reference_has_every_command() -> None:
+    """Groups and what is below them are in it, each once."""
+    paths = [path for path, _ in helps()]
+    assert len(paths) == len(set(paths))
+    for path in ("synguard", "synguard alerts", "synguard block", "synguard block add", "synguard help"):
+        assert path in paths
+
+
+def test_the_reference_is_the_same_everywhere() -> None:
+    """Neither the terminal nor the language of whoever brings the README up to date shows in it."""
+    code = "from synguard.cli.reference import command_reference; print(command_reference())"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, **odd}, capture_output=True, check=True
+        ).stdout
+        for odd in ({}, {"COLUMNS": "40", "LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de", "FORCE_COLOR": "1"})
+    }
+    assert len(told) == 1
 
 
 def test_every_command_is_listed() -> None:

@@ -39,13 +39,15 @@ static __always_inline void book_source(struct context *context, struct packet *
 }
 
 /* Finds who asks and whom: the source, or where its prefix is looked for, and the listener or its address's closed
- * bucket.
+ * bucket. Without a cell neither source nor prefix is asked for.
  */
 static __always_inline void find_parties(struct context *context, struct packet *packet, struct attempt *attempt,
 					 u64 source_hash, u64 *cell)
 {
-	attempt->source = find_source(context, &attempt->source_key, source_hash, cell);
-	if (!attempt->source) {
+	attempt->source = 0;
+	if (cell)
+		attempt->source = find_source(context, &attempt->source_key, source_hash, cell);
+	if (cell && !attempt->source) {
 		locate_prefix(context, packet, &attempt->prefix);
 		if (attempt->prefix.cell)
 			FETCH(attempt->prefix.cell);
@@ -58,11 +60,99 @@ static __always_inline void find_parties(struct context *context, struct packet 
 	}
 }
 
-/* A SYN that we drop is an attempt, and takes no slot: nothing can complete it. */
-static __always_inline void count_syn(struct context *context, struct packet *packet, u32 is_dropped)
+/* Who is answered by us need not have been answered before. */
+static __always_inline void meet_listener(struct context *context, struct packet *packet, struct attempt *attempt)
+{
+	struct listener *made;
+
+	if (!(attempt->slot_flags & SLOT_IN_CLOSED))
+		return;
+	made = make_listener(context, &packet->destination, packet->destination_port);
+	attempt->listener = made ? made : attempt->listener;
+}
+
+/* What becomes of a SYN. */
+enum fate {
+	FATE_PASSES,
+	FATE_DROPPED,
+	FATE_GREYLISTED,
+	FATE_DUPLICATE, /* a duplicate of a greylisted one */
+	FATE_ANSWERED,  /* with a cookie */
+};
+
+/* An entry that was made only after the attempt, in place of an older one, knows nothing of that attempt. */
+static __always_inline struct source *unless_younger(struct source *entry, u64 epoch)
+{
+	return entry && entry->first_ns >> LISTENER_COHORT_SHIFT > epoch ? 0 : entry;
+}
+
+/* Takes an attempt out of the cohorts of the time when it was dropped, for its age begins now. */
+static __always_inline void leave_cohort(struct context *context, struct packet *packet, struct attempt *attempt,
+					 u32 age_ticks)
+{
+	u64 began = (context->now_ns >> GREY_TICK_SHIFT) - age_ticks;
+	u64 listener_epoch = began >> (LISTENER_COHORT_SHIFT - GREY_TICK_SHIFT);
+	u64 source_epoch = began >> (SOURCE_COHORT_SHIFT - GREY_TICK_SHIFT);
+	struct source *prefix;
+
+	if (attempt->listener) {
+		cohort_completion(attempt->listener, context->now_ns, listener_epoch);
+		listener_cohort(attempt->listener, context->now_ns >> LISTENER_COHORT_SHIFT)->attempts++;
+		attempt->listener->last_ns = context->now_ns;
+	}
+	if (attempt->source)
+		restart_in_source(unless_younger(attempt->source, listener_epoch), source_epoch);
+	prefix_key(context->settings, packet, &attempt->prefix.key);
+	prefix = prefixes.lookup(&attempt->prefix.key);
+	if (prefix)
+		restart_in_source(unless_younger(prefix, listener_epoch), source_epoch);
+}
+
+/* Of the handshakes that cookies stand for one in so many is booked to its source and prefix: while a listener is
+ * answered so, nobody is judged by them. The final ACK is chosen as its SYN was.
+ */
+#define SAMPLE_OF_COOKIES 8
+
+static __always_inline int is_chosen(struct settings *current, u32 isn, u16 port)
+{
+	u64 mixed = ((u64)isn << 16 ^ port ^ current->secret[0]) * (current->secret[1] | 1);
+
+	return !(mixed >> 40 & (SAMPLE_OF_COOKIES - 1));
+}
+
+static __always_inline int is_sampled(struct settings *current, struct packet *packet)
+{
+	return is_chosen(current, packet->sequence, packet->source_port);
+}
+
+/* Counts what is new: the attempt itself, and what we did about it. A SYN that the greylist admits is an attempt that
+ * was counted, and is booked anew.
+ */
+static __always_inline void count_attempted(struct context *context, struct packet *packet, struct attempt *attempt,
+					    u64 source_hash, u32 admitted_ticks, int is_booked)
+{
+	if (admitted_ticks) {
+		leave_cohort(context, packet, attempt, admitted_ticks);
+	} else {
+		context->totals->attempts++;
+		if (attempt->listener)
+			listener_attempt(context, attempt->listener, packet, source_hash);
+		if (attempt->source)
+			clock_syn(attempt->source, packet, context->now_ns);
+	}
+	if (is_booked)
+		book_source(context, packet, attempt, source_hash);
+}
+
+/* A SYN that we drop is an attempt, and takes no slot: nothing can complete it. Nor does one that is answered with a
+ * cookie, which says itself what a slot would. `admitted_ticks`: how long ago the greylist dropped the one of which
+ * this is the retransmission; 0: none.
+ */
+static __always_inline void count_syn(struct context *context, struct packet *packet, enum fate fate,
+				      u32 admitted_ticks)
 {
 	struct handshake handshake = {};
-	u32 verdict = SYN_NEW;
+	u32 verdict = fate == FATE_DUPLICATE ? SYN_DUPLICATE : SYN_NEW;
 	struct attempt attempt = {};
 	u64 source_hash, *cell;
 	struct place place;
@@ -70,37 +160,42 @@ static __always_inline void count_syn(struct context *context, struct packet *pa
 	place.bucket = 0;
 	source_key(context->settings, packet, &attempt.source_key);
 	source_hash = address_hash(context->settings, &attempt.source_key, packet->ipv6);
-	cell = source_cell(source_hash);
-	if (!cell || (!is_dropped && !find_place(context, packet, &place)))
+	cell = fate == FATE_ANSWERED && !is_sampled(context->settings, packet) ? 0 : source_cell(source_hash);
+	if (fate == FATE_PASSES && !find_place(context, packet, &place))
 		return;
 	if (place.bucket) {
 		FETCH(place.bucket->fingerprint);
 		FETCH(place.bucket->client_isn);
 	}
 	find_parties(context, packet, &attempt, source_hash, cell);
+	if (fate == FATE_ANSWERED)
+		meet_listener(context, packet, &attempt);
 	if (place.bucket)
 		verdict = record_syn(&place, packet->sequence, context->now_ns, attempt.slot_flags, &handshake);
+	/* One that has its slot was admitted before. */
+	if (verdict != SYN_NEW)
+		admitted_ticks = 0;
 	context->totals->handshakes_overwritten += handshake.overwritten;
-	if (verdict == SYN_RETRANSMIT) {
+	context->totals->greylist_admitted += admitted_ticks != 0;
+	if (verdict == SYN_RETRANSMIT || admitted_ticks)
 		COUNT_EVERYWHERE(syn_retransmits);
-		return;
-	}
-	if (verdict == SYN_DUPLICATE) {
+	if (verdict == SYN_DUPLICATE)
 		COUNT_EVERYWHERE(syn_duplicates);
-		return;
-	}
-	context->totals->attempts++;
-	if (attempt.listener)
-		listener_attempt(context, attempt.listener, packet, source_hash);
-	book_source(context, packet, &attempt, source_hash);
-	if (is_dropped)
+	if (verdict == SYN_NEW || verdict == SYN_REPEATED)
+		count_attempted(context, packet, &attempt, source_hash, admitted_ticks, cell != 0);
+	if (fate == FATE_ANSWERED) {
+		COUNT_EVERYWHERE(answered);
+		context->totals->cookies_sent++;
+		if (attempt.listener)
+			attempt.listener->cookies_sent++;
+	} else if (fate != FATE_PASSES) {
 		COUNT_EVERYWHERE(dropped_by_us);
-}
-
-/* An entry that was made only after the attempt, in place of an older one, knows nothing of that attempt. */
-static __always_inline struct source *unless_younger(struct source *entry, u64 epoch)
-{
-	return entry && entry->first_ns >> LISTENER_COHORT_SHIFT > epoch ? 0 : entry;
+	}
+	if (fate == FATE_GREYLISTED || fate == FATE_DUPLICATE) {
+		context->totals->greylisted++;
+		if (attempt.listener)
+			attempt.listener->greylisted++;
+	}
 }
 
 /* The source and listener of an attempt that was booked before; neither is made anew. */
@@ -160,8 +255,10 @@ static __always_inline void count_completion(struct context *context, struct pac
 
 	recall(context, packet, handshake, &attempt);
 	context->totals->completed++;
-	if (attempt.source)
+	if (attempt.source) {
 		source_completion(attempt.source, context->now_ns, handshake->epoch);
+		clock_completion(attempt.source, packet, context->now_ns);
+	}
 	complete_prefix(context, packet, attempt.source, handshake->epoch);
 	/* Without an answer to be seen it is the first completion that tells of a listener. */
 	if (handshake->flags & SLOT_IN_CLOSED)
@@ -173,24 +270,26 @@ static __always_inline void count_completion(struct context *context, struct pac
 		listener_completion(context, attempt.listener, packet->ttl, handshake->epoch, handshake->answer_ticks);
 }
 
-static __always_inline void count_ack(struct context *context, struct packet *packet)
+/* Returns the hash of its four-tuple, or 0 for one that completes a handshake. */
+static __always_inline u64 count_ack(struct context *context, struct packet *packet)
 {
 	struct handshake handshake = {};
 	struct place place;
 
 	if (!find_filter(context, packet, &place))
-		return;
+		return 0;
 	if (may_be_pending(context, packet, &place)) {
 		read_clock(context, CLOCK_FINE);
 		record_completion(&place, packet, context->now_ns, &handshake);
 	}
 	if (handshake.found) {
 		count_completion(context, packet, &handshake);
-		return;
+		return 0;
 	}
 	context->totals->ack_segments++;
 	if (context->settings->watches_flows)
 		note_flow(packet, place.hash);
+	return place.hash;
 }
 
 static __always_inline void count_peer_reset(struct context *context, struct packet *packet)
@@ -211,23 +310,25 @@ static __always_inline void count_peer_reset(struct context *context, struct pac
 	COUNT_EVERYWHERE(aborted);
 }
 
-static __always_inline void count_answer(struct context *context, struct packet *packet)
+/* Returns the listener whose first answer to an attempt it is, or none. */
+static __always_inline struct listener *count_answer(struct context *context, struct packet *packet)
 {
 	struct handshake handshake = {};
 	struct attempt attempt = {};
 	struct place place;
 
 	if (!find_place(context, packet, &place))
-		return;
+		return 0;
 	read_clock(context, CLOCK_FINE);
 	record_answer(&place, packet->sequence, packet->acknowledgement, context->now_ns, &handshake);
 	if (handshake.again)
 		context->totals->synack_retransmits++;
 	if (!handshake.found || handshake.again)
-		return;
+		return 0;
 	recall(context, packet, &handshake, &attempt);
 	attempt.listener = settle(context, packet, attempt.listener, &handshake);
 	COUNT_EVERYWHERE(answered);
+	return attempt.listener;
 }
 
 static __always_inline void count_refusal(struct context *context, struct packet *packet)

@@ -2,7 +2,8 @@
  *
  * A flow is live when its segments go on in both numbers, by no more than a window at a time, as those of a
  * connection do. A scan with bare ACKs never does, nor do random numbers, of which one in 16 million goes on by chance;
- * whoever chooses them can feign it, so the daemon asks for more. Each of two cells goes to whoever comes first, and is given up by a flow that does not go on.
+ * whoever chooses them can feign it, so the daemon asks for more. Each of two cells goes to whoever comes first, and is
+ * given up by a flow that does not go on.
  */
 
 static __always_inline u32 flow_tag(u64 hash)

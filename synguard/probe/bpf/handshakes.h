@@ -5,9 +5,9 @@
  * refusals allow for data in the SYN, which makes it 2^-32 for those.
  * A full bucket gives up its oldest finished slot, else its oldest one.
  *
- * Beside each bucket goes a filter of the fingerprints that wait for an ACK, 1 MiB for all, and a bit that says whether it
- * is empty, 32 KiB for all: nearly every ACK of an established connection is told by the bit in quiet times, and by the
- * filter under a flood, without the bucket's cache lines, the clock or the lock.
+ * Beside each bucket goes a filter of the fingerprints that wait for an ACK, 1 MiB for all, and a bit that says whether
+ * it is empty, 32 KiB for all: nearly every ACK of an established connection is told by the bit in quiet times, and by
+ * the filter under a flood, without the bucket's cache lines, the clock or the lock.
  */
 
 enum syn_verdict {

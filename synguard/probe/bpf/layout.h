@@ -34,9 +34,53 @@ struct block_key {
 	u32 zero;
 };
 
+/* What is done about SYNs of a source or prefix. */
+enum source_action {
+	SOURCE_DROP = 1,
+	SOURCE_GREYLIST,
+	SOURCE_COUNT, /* somebody else drops them, behind us */
+};
+
 struct block {
 	u64 until_ns; /* monotonic clock */
 	u64 hits;
+	u32 action;
+	u32 zero;
+};
+
+/* What is done about SYNs to a listener, whoever sends them. */
+enum listener_action {
+	LISTENER_GREYLIST = 1,
+	LISTENER_COOKIE,
+};
+
+#define NO_WINDOW_SCALE 255
+
+/* What a listener's own SYN-ACKs look like; 0 where an option is missing. */
+struct answer {
+	u16 mss;
+	u16 window;
+	u8 window_scale; /* or NO_WINDOW_SCALE */
+	u8 sack;
+	u8 timestamps;
+	u8 ttl;
+};
+
+/* Of the canaries: everybody is answered, and nobody greylisted. */
+#define CANARIES_EVERYBODY -1
+
+struct listener_rule {
+	u64 until_ns; /* monotonic clock */
+	s64 canaries; /* SYNs admitted by the greylist that may still be answered with a cookie */
+	struct answer answer;
+	u32 action;
+	u32 zero;
+};
+
+/* A network that no rule about a prefix or a listener touches, of mapped addresses; under it its IP version. */
+struct spared_key {
+	u32 prefix_length;
+	u8 address[16];
 };
 
 #define HANDSHAKE_COUNTERS(X) \
@@ -58,6 +102,11 @@ struct block {
 	X(nonsense_flags)          \
 	X(ack_segments)            \
 	X(egress_tcp)              \
+	X(greylisted)              \
+	X(greylist_admitted)       \
+	X(cookies_sent)            \
+	X(cookies_valid)           \
+	X(cookies_connected)       \
 	X(not_ip)                  \
 	X(not_tcp)                 \
 	X(truncated_link)          \
@@ -106,6 +155,11 @@ struct source {
 	u64 base; /* attempts before the youngest slice, less those unfinished at its last silence */
 	u64 named; /* the slice in which the daemon was told of it (32 bits) | unfinished attempts then (32) */
 	u64 youngest; /* slice: how many of its attempts the prefix has heard of (32 bits) | its epoch (32) */
+	u64 last_syn; /* port (16 bits) | shape (16) | 0 (32), see clocks.h */
+	u64 clock; /* of a completed handshake: TTL (8 bits) | shape (16) | 0 (8) | timestamp (32) */
+	u64 clock_ns; /* when that was; 0: never */
+	u64 clock_syns; /* SYNs since that miss its clock (32 bits) | that continue it (32) */
+	u64 clock_others; /* handshakes completed since by another clock */
 	u64 cohorts[SOURCE_COHORTS];
 	u64 probes[PROBE_KINDS]; /* of a prefix none are counted */
 };
@@ -123,6 +177,14 @@ struct listener {
 	u64 bare_attempts;
 	u64 bogon_attempts;
 	u64 patterned_attempts;
+	u64 greylisted; /* SYNs that its greylist dropped */
+	u64 cookies_sent;
+	u64 cookies_valid;
+	u64 cookies_connected;
+	u64 local_answers; /* SYN-ACKs that this machine made, for all that can be seen */
+	u64 foreign_answers; /* forwarded ones, and those of a socket that is bound to another port */
+	u64 answer_ns; /* when `answer` was seen */
+	struct answer answer;
 	u32 last_isn;
 	u32 last_port; /* network order */
 	u64 handshake_time[HANDSHAKE_TIME_BINS];
@@ -131,6 +193,18 @@ struct listener {
 	u32 sketch_epoch[2];
 	u16 sketch[2][SKETCH_REGISTERS] __attribute__((aligned(8)));
 	struct cohort cohorts[LISTENER_COHORTS];
+};
+
+/* SYNs that were dropped like the one before them, from one source to one listener within a tick: they are booked at
+ * once, with the next that is another; see dropped.h.
+ */
+struct dropped {
+	struct address source; /* the key of its entry */
+	struct address destination;
+	u16 port; /* network order */
+	u16 zero[3];
+	u64 tick;
+	u64 more;
 };
 
 /* Masks are words in network order, as the addresses are. */
@@ -144,6 +218,8 @@ struct settings {
 	u32 watches_flows;
 	u32 block_lengths_count;
 	u32 block_lengths[BLOCK_LENGTHS_MAX];
+	u32 responding; /* a SYN may meet a rule about a listener, or a greylist */
+	u32 checking_cookies;
 };
 
 /* What passed an interface; one copy for every CPU. Its slot is the interface's index modulo INTERFACE_SLOTS. */

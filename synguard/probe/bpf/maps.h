@@ -10,8 +10,14 @@
 #define MAX_LISTENERS 512
 #endif
 #ifndef MAX_BLOCKS
-#define MAX_BLOCKS 4096
+#define MAX_BLOCKS 16384
 #endif
+#define MAX_LISTENER_RULES 512
+#define BLOCK_FILTER_WORDS (1 << 13)
+#define BLOCK_FILTER_SHIFT 45 /* 19 bits of a word tell one of 2^19 */
+#define MAX_SPARED 4096
+#define GREY_LINES 184320 /* 11.25 MiB; see greylist.h */
+#define GREY_CELLS 16
 #define MAX_CLOSED_BUCKETS 256
 #define MAX_CANDIDATES 1024
 #define HANDSHAKE_BUCKETS (1 << 18)
@@ -40,6 +46,31 @@ struct handshake_bucket {
 /* Which fingerprints of a bucket wait for an ACK: bit `fingerprint % 32` of the bucket's word. */
 struct pending_line {
 	u32 filters[PENDING_FILTERS];
+};
+
+/* SYNs that were dropped, waiting for their retransmission; see greylist.h. */
+struct grey_line {
+	u32 cells[GREY_CELLS];
+};
+
+/* A packet, and its headers as a helper of the kernel's wants to read them: more than the stack has room for. */
+struct headers {
+	struct packet packet;
+	u8 ip[40];
+	u8 tcp[64];
+	/* What is kept here is unknown to the verifier, which else walks all that follows once for each value. */
+	u32 fate;
+	u32 action;
+	u32 grey;
+	u32 age_ticks;
+	u64 hash;
+};
+
+/* Programs that the one on the interface goes on in: what they do would be too much for one program. */
+enum continuation {
+	RESPOND_TO_SYN,
+	CHECK_COOKIE,
+	CONTINUATIONS,
 };
 
 /* Who came lately: cells of epoch (16 bits) | SYNs seen in it (16) | hints at two entries (16 each), see admission.h. */
@@ -72,6 +103,14 @@ BPF_TABLE("lru_hash", struct address, struct source, prefixes, MAX_PREFIXES);
 BPF_TABLE("percpu_hash", struct listener_key, struct listener, listeners, MAX_LISTENERS);
 BPF_TABLE("lru_percpu_hash", struct listener_key, struct listener, closed_buckets, MAX_CLOSED_BUCKETS);
 BPF_TABLE("hash", struct block_key, struct block, blocks, MAX_BLOCKS);
+/* A bit for each block, see rules.h: 64 KiB, which a CPU keeps near where the table of blocks is too large for that. */
+BPF_TABLE("array", u32, u64, block_filter, BLOCK_FILTER_WORDS);
+BPF_TABLE("hash", struct listener_key, struct listener_rule, listener_rules, MAX_LISTENER_RULES);
+BPF_F_TABLE("lpm_trie", struct spared_key, u64, spared, MAX_SPARED, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("array", u32, struct grey_line, greylist, GREY_LINES, BPF_F_MMAPABLE);
+BPF_TABLE("percpu_array", u32, struct headers, headers, 1);
+BPF_TABLE("percpu_array", u32, struct dropped, dropped, 1);
+BPF_PROG_ARRAY(continuations, CONTINUATIONS);
 BPF_QUEUE(candidates, struct address, MAX_CANDIDATES);
 BPF_QUEUE(prefix_candidates, struct address, MAX_CANDIDATES);
 BPF_TABLE("percpu_array", u32, struct totals, totals, 1);

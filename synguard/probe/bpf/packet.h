@@ -34,6 +34,23 @@
 /* Hides from the compiler what it knows of a variable. */
 #define barrier_var(variable) asm volatile("" : "+r"(variable))
 
+/* Choices without a branch: each branch multiplies what the verifier has to walk. Below 2^63. */
+static __always_inline u64 is_equal(u64 a, u64 b)
+{
+	u64 difference = a ^ b;
+
+	barrier_var(difference);
+	return (difference - 1) >> 63;
+}
+
+static __always_inline u64 is_more(u64 a, u64 b)
+{
+	u64 difference = b - a;
+
+	barrier_var(difference);
+	return difference >> 63;
+}
+
 enum parse_result {
 	PARSED_TCP,
 	PARSED_NOT_IP,
@@ -59,11 +76,18 @@ struct packet {
 	u8 bare; /* no TCP option */
 	u8 ipv6;
 	u8 ttl; /* or hop limit */
+	u8 has_timestamp;
+	u16 shape;     /* what a SYN's header says of the stack that made it */
+	u32 timestamp; /* host order; 0 without */
+	u16 tcp_at;    /* where in the frame the TCP header begins */
+	u16 tcp_bytes; /* of the header */
+	u16 window;    /* host order */
 };
 
 struct cursor {
 	void *at;
 	void *end;
+	void *begin; /* of the frame */
 	u32 datagram_bytes; /* from `at` on, once it is behind an IP header */
 };
 
@@ -212,6 +236,41 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *pack
 	return PARSED_TCP;
 }
 
+/* The timestamp option lies in one of three places: first in an ACK, behind MSS and SACK in a SYN of Linux, behind MSS
+ * and window scale in one of the BSDs' and of macOS. Elsewhere it is not looked for. The shape is made of the options
+ * but for the timestamp, and of the window. Words are in network order.
+ */
+#define TIMESTAMP_KIND NET32(0x0000080a)
+#define ACK_TIMESTAMP NET32(0x0101080a)
+
+static __always_inline u32 is_timestamp(u32 word)
+{
+	return is_equal(word & NET32(0xffff), TIMESTAMP_KIND);
+}
+
+static __always_inline void parse_options(struct cursor *cursor, struct tcphdr *tcp, struct packet *packet)
+{
+	u32 word[5] = {}, *words = (u32 *)(tcp + 1), shape, in_ack, second, third;
+
+	if ((void *)(words + 2) <= cursor->end) {
+		word[0] = words[0];
+		word[1] = words[1];
+	}
+	if ((void *)(words + 5) <= cursor->end) {
+		word[2] = words[2];
+		word[3] = words[3];
+		word[4] = words[4];
+	}
+	in_ack = is_equal(tcp->doff, 8) & is_equal(word[0], ACK_TIMESTAMP);
+	second = is_more(tcp->doff, 9) & is_timestamp(word[1]);
+	third = is_more(tcp->doff, 9) & is_timestamp(word[2]) & ~second;
+	packet->has_timestamp = in_ack | second | third;
+	packet->timestamp = NET32((-in_ack & word[1]) | (-second & word[2]) | (-third & word[3]));
+	shape = (word[0] ^ tcp->doff) * 0x9e3779b1 ^ (word[1] + tcp->window) * 0x85ebca6b;
+	shape ^= ((-second & word[4]) | (-third & word[2])) * 0xc2b2ae35;
+	packet->shape = (-(second | third) & (shape ^ shape >> 15) * 0x2c1b3c6d) >> 16;
+}
+
 static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packet)
 {
 	struct tcphdr *tcp = cursor->at;
@@ -227,6 +286,10 @@ static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packe
 	packet->acknowledgement = NET32(tcp->ack_seq);
 	packet->flags = ((u8 *)tcp)[13];
 	packet->bare = tcp->doff == 5;
+	packet->tcp_at = (void *)tcp - cursor->begin;
+	packet->tcp_bytes = tcp->doff * 4;
+	packet->window = NET16(tcp->window);
+	parse_options(cursor, tcp, packet);
 	return PARSED_TCP;
 }
 
@@ -272,7 +335,7 @@ static __always_inline int parse_payload(struct cursor cursor, u16 protocol, str
 static __always_inline int parse_packet(void *data, void *data_end, struct packet *packet)
 {
 	struct ethhdr *ethernet = data;
-	struct cursor cursor = {.at = ethernet + 1, .end = data_end};
+	struct cursor cursor = {.at = ethernet + 1, .end = data_end, .begin = data};
 
 	if (cursor.at > data_end)
 		return TRUNCATED_LINK;

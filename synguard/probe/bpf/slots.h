@@ -30,6 +30,15 @@ enum handshake_phase {
 #define SLOT_EARLY_DATA 0x40   /* our SYN-ACK acknowledged data: TCP Fast Open */
 #define SLOT_IN_CLOSED 0x80    /* the attempt was booked to its address's closed bucket */
 
+/* Without a branch, as is_equal() and is_more(). */
+static __always_inline u64 lesser(u64 a, u64 b)
+{
+	u64 a_is_less = (a - b) >> 63;
+
+	barrier_var(a_is_less);
+	return b ^ ((a ^ b) & -a_is_less);
+}
+
 /* Where a four-tuple's handshake is kept: the bucket, its filter, and what tells it from others there. */
 struct place {
 	struct handshake_bucket *bucket;
@@ -71,30 +80,6 @@ static __always_inline int find_place(struct context *context, struct packet *pa
 	index = place->hash & (HANDSHAKE_BUCKETS - 1);
 	place->bucket = handshakes.lookup(&index);
 	return place->bucket != 0;
-}
-
-/* Choices without a branch: with seven slots each branch multiplies what the verifier has to walk. Below 2^63. */
-static __always_inline u64 lesser(u64 a, u64 b)
-{
-	u64 a_is_less = (s64)(a - b) >> 63;
-
-	return b ^ ((a ^ b) & a_is_less);
-}
-
-static __always_inline u64 is_equal(u64 a, u64 b)
-{
-	u64 difference = a ^ b;
-
-	barrier_var(difference);
-	return (difference - 1) >> 63;
-}
-
-static __always_inline u64 is_more(u64 a, u64 b)
-{
-	u64 difference = b - a;
-
-	barrier_var(difference);
-	return difference >> 63;
 }
 
 static __always_inline u8 slot_phase(struct handshake_bucket *bucket, int slot)

@@ -322,6 +322,32 @@ static __always_inline void tell_of_youngest(struct source *prefix, struct sourc
 		hear(prefix, epoch, take_untold(source, epoch, slice_attempts(word)));
 }
 
+#define LATE_SLICES 16 /* 1.07 s */
+
+/* Books a completion whose attempt's slice nobody noted: to the youngest that has an open one. */
+static __always_inline void complete_youngest(struct source *source, u64 now_ns)
+{
+	u64 epoch = now_ns >> SOURCE_COHORT_SHIFT, word;
+
+	__sync_fetch_and_add(&source->counts.completed, 1);
+	for (int back = 0; back < LATE_SLICES; back++) {
+		word = *(volatile u64 *)slice_at(source, epoch - back);
+		if (!is_slice_of(word, epoch - back) || (word & SLICE_COUNT_MASK) >= slice_attempts(word))
+			continue;
+		__sync_fetch_and_add(slice_at(source, epoch - back), 1);
+		return;
+	}
+}
+
+/* Takes an attempt out of its slice, where it counts as one that is no longer open: it is booked anew. */
+static __always_inline void restart_in_source(struct source *entry, u64 epoch)
+{
+	if (!entry || !add_to_slice(entry, epoch, 1))
+		return;
+	__sync_fetch_and_add(&entry->counts.attempts, -1ULL);
+	*(volatile u64 *)&entry->base -= 1;
+}
+
 static __always_inline void source_completion(struct source *source, u64 now_ns, u64 listener_epoch)
 {
 	/* 64 bits, for the listener's epoch in 32 would begin again after 2.28 years of uptime. */

@@ -19,7 +19,7 @@ from bench.net.namespaces import Topology, run_in, wait_until, write_sysctls
 from synguard.endpoint import Address, Listener
 from synguard.errors import SynguardError
 from synguard.model import HandshakeCounts
-from synguard.probe import attach, layout
+from synguard.probe import address_layout, attach, layout
 from synguard.probe.claim import Claim
 from synguard.probe.interfaces import find_interface
 from synguard.probe.probe import Probe
@@ -262,7 +262,7 @@ class Stage:
     def at_source(self, address: str) -> dict[str, int]:
         """Return what is booked to the source that an address belongs to."""
         network = ip_network((address, 32 if self.version == 4 else 64), strict=False)
-        raw = self.ground.probe.maps["sources"].lookup(layout.encode_address(network.network_address))
+        raw = self.ground.probe.maps["sources"].lookup(address_layout.encode_address(network.network_address))
         if raw is None:
             return {}
         return _moved(layout.decode_source(raw, network, time.monotonic_ns()).counts)

@@ -6,6 +6,7 @@ import select
 
 import pytest
 
+from bench.net.counters import tcp_counters
 from bench.net.namespaces import wait_until
 
 from .losses import LAST_ACK, SYNACK, lose_first
@@ -30,16 +31,21 @@ def test_what_is_lost_is_sent_again_a_second_later(stage: Stage) -> None:
     lose_first(stage, server, "input", f"tcp flags & (syn|ack) == syn tcp dport {syn[1]}", "sport")
     lose_first(stage, client, "input", f"{SYNACK} tcp sport {synack[1]}", "dport")
     lose_first(stage, client, "output", f"{LAST_ACK} tcp dport {ack[1]}", "sport")
+    before = tcp_counters(client).get("TcpRetransSegs", 0)
     callers = [stage.begin_to_connect(where) for where in (syn, synack, ack)]
     wait_until(lambda: len(select.select([], callers, [], 0)[1]) == 3, "the connections", PATIENCE_S)
     completed = 5 + remembers
     wait_until(lambda: stage.counted()["completed"] == completed, "the last ACK", PATIENCE_S)
-    # The client's second SYN and the server's own timer race for its second SYN-ACK.
+    # The client's second SYN and the server's own timer race for its second SYN-ACK: either may be spared.
     repeated = stage.kernel("TcpRetransSegs") if remembers else 1
-    counts = {"attempts": 6, "syn_retransmits": 2, "answered": 6, "completed": completed}
+    asked_again = tcp_counters(client).get("TcpRetransSegs", 0) - before
+    assert asked_again in (1, 2)
+    counts = {"attempts": 6, "syn_retransmits": asked_again, "answered": 6, "completed": completed}
     stage.expect({**counts, "synack_retransmits": repeated})
     twice = {"attempts": 2, "answered": 2, "completed": 2}
-    assert stage.at_listener(syn) == stage.at_listener(synack) == {**twice, "syn_retransmits": 1}
+    assert stage.at_listener(syn) == {**twice, "syn_retransmits": 1}
+    again = {"syn_retransmits": 1} if asked_again == 2 else {}
+    assert stage.at_listener(synack) == {**twice, **again}
     assert stage.at_listener(ack) == {**twice, "completed": completed - 4}
     assert stage.at_source(stage.client) == counts
     assert stage.kernel("TcpPassiveOpens") == completed

@@ -131,13 +131,13 @@ def write_history(path: Path, *alerts: Alert) -> None:
     database.close()
 
 
-def on_terminal(config_file: Path, width: int, *arguments: str) -> tuple[list[str], str]:
+def on_terminal(config_file: Path, width: int, *arguments: str, **environment: str) -> tuple[list[str], str]:
     """Run ``synguard`` on a terminal of its own; return its lines and its standard error."""
     ours, theirs = os.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "synguard", *arguments, "--config", str(config_file)],
         stdout=theirs, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "COLUMNS": str(width), "TERM": "xterm"},
+        env={**os.environ, "COLUMNS": str(width), "TERM": "xterm", **environment},
     ) as process:  # fmt: skip
         os.close(theirs)
         received = b""
@@ -146,6 +146,23 @@ def on_terminal(config_file: Path, width: int, *arguments: str) -> tuple[list[st
         _, errors = process.communicate(timeout=10)
     os.close(ours)
     return received.decode().splitlines(), errors
+
+
+def followed_on_terminal(config_file: Path, width: int, lines: int, **environment: str) -> list[str]:
+    """Follow the alerts on a terminal until there are so many lines below the headings; return all lines."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "synguard", "alerts", "--follow", "--config", str(config_file)],
+        stdout=theirs, stderr=subprocess.DEVNULL,
+        env={**os.environ, "COLUMNS": str(width), "TERM": "xterm", **environment},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        received = b""
+        while received.count(b"\n") <= lines and (chunk := _read_terminal(ours)):
+            received += chunk
+        process.terminate()
+    os.close(ours)
+    return received.decode().splitlines()
 
 
 def _read_terminal(terminal: int) -> bytes:

@@ -16,6 +16,8 @@ from synguard.cli.alerts import TABLE_ROWS
 from synguard.endpoint import Listener
 from synguard.errors import SynguardError
 from synguard.history.records import alert_to_json
+from synguard.history.runs import Run
+from synguard.history.store import HistoryStore
 from synguard.model import AlertClass, AlertKind
 from tests.unit.cli.conftest import (
     ALERTS,
@@ -23,11 +25,14 @@ from tests.unit.cli.conftest import (
     FLOOD,
     SCAN,
     SPOOFED,
+    STARTED_AT_S,
     Cli,
     FakeDaemon,
+    followed_on_terminal,
     on_terminal,
     write_history,
 )
+from tests.unit.history.helpers import Events
 from tests.unit.public import public_directory, python_as_nobody
 
 
@@ -126,10 +131,49 @@ def test_table_fits_a_terminal(config_file: Path, width: int, spared: int) -> No
     assert any("\x1b" in line for line in lines)
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_narrow_table_folds_what_can_be_folded(config_file: Path, database: Path, width: int) -> None:
+    """On a narrow terminal ids and times stay whole or are left out, and long cells lose no letter."""
+    listener = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"
+    write_history(database, replace(FLOOD, id=4711, listener=Listener.parse(listener), attempts=10**12))
+    lines, errors = on_terminal(config_file, width, "alerts", "--listener", listener)
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+    assert max(map(len, plain)) <= width
+    assert plain[1].startswith("4711  ")
+    assert ("2026-11-22T10:00:00Z" in plain[1]) == ("STARTED" not in errors) == (width == 80)
+    at = plain[0].index("LISTENER")
+    end = plain[0].index("SOURCE") - 2
+    assert "".join(line[at:end].strip() for line in plain[1:]) == listener
+
+
+@pytest.mark.parametrize(
+    ("environment", "colours"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+@pytest.mark.parametrize("command", ["alerts", "follow"])
+def test_colours_are_for_terminals_that_want_them(
+    config_file: Path, command: str, environment: dict[str, str], *, colours: bool
+) -> None:
+    """A severity has its colour on a terminal, but for NO_COLOR and a dumb one, whose width is used."""
+    if command == "follow":
+        lines = followed_on_terminal(config_file, 200, len(ALERTS), **environment)
+    else:
+        lines, _ = on_terminal(config_file, 200, "alerts", **environment)
+    (flood,) = [line for line in lines if "203.0.113.5:443" in line]
+    assert ("\x1b[31mhigh" in flood) == colours
+    assert any("\x1b[3" in line for line in lines) == colours
+    assert "TERM" not in environment or not any("\x1b" in line for line in lines)
+    assert "drop (dry-run)" in flood
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
         (["--kind", "scan"], [25]),
+        (["--source", "2001:db8::/32"], [25]),
+        (["--source", "2001:db8:7:0:1:2:3:4"], [25]),
+        (["--listener", "[2001:db8::5]:443"], [24]),
+        (["--listener", "2001:db8::5"], [24]),
+        (["--kind", "syn-flood", "--state", "closed", "--until", "2026-11-22T12:00+01:00"], [23]),
         (["--class", "spoofed"], [24]),
         (["--state", "open"], [24]),
         (["--source", "198.51.100.0/24"], [23]),
@@ -258,3 +302,24 @@ def test_without_permission_nobody_learns_anything() -> None:
         result = python_as_nobody("-m", "synguard", "alerts", "--offline", "--database", str(database))
     assert (result.returncode, result.stdout) == (3, "")
     assert "sudo" in result.stderr
+
+
+def test_a_named_daemon_that_does_not_answer_is_told_of(run_cli: Cli, tmp_path: Path) -> None:
+    """Who names a socket learns that the answer is the file's; who names none is not bothered."""
+    named = run_cli("alerts", "--format", "json", "--socket", str(tmp_path / "no.sock"))
+    assert (named.exit_code, _ids(named.stdout)) == (0, _ids(run_cli("alerts", "--format", "json").stdout))
+    assert "no daemon answers on" in named.stderr
+    assert "reading the history file instead" in named.stderr
+    assert run_cli("alerts", "--format", "json").stderr == ""
+
+
+def test_what_a_dead_daemon_left_open_is_told_with_a_warning(run_cli: Cli, database: Path) -> None:
+    """Nobody closes an alert of a daemon that is gone: until when it was open is said beside the answer."""
+    store = HistoryStore(database, log=Events())
+    store.start()
+    store.begin_run(Run(1.0, "0.1.0", "6.1", ("eth0",), "dry-run", "0", STARTED_AT_S - 3600.0))
+    assert store.close()
+    for arguments in (("alerts",), ("explain", str(SPOOFED.id))):
+        warning = run_cli(*arguments).stderr
+        assert "no daemon was heard of since 2026-11-22T09:00:00" in warning
+    assert "no daemon was heard of" not in run_cli("alerts", "--state", "closed").stderr

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 import synguard
 from synguard.cli import cli
 from synguard.cli.lazy import COMMANDS
-from synguard.cli.output import duration, figure, percent
 from synguard.config import Settings
 from synguard.errors import SynguardError, UnsupportedError, UsageError
+from synguard.telling.figures import duration, figure, percent
 from tests.unit.cli.conftest import Cli
 from tests.unit.public import python_as_nobody
 
@@ -83,7 +83,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """Return the settings that ``synguard run`` started the daemon with."""
     settings: list[Settings] = []
 
-    def run(given: Settings) -> int:
+    def run(given: Settings, *_where: object) -> int:
         settings.append(given)
         return 0
 
@@ -143,7 +143,7 @@ def test_errors_become_words_and_exit_codes(
 ) -> None:
     """Our errors come line by line on standard error, without a traceback, under their exit code."""
 
-    def run(_settings: Settings) -> int:
+    def run(*_given: object) -> int:
         raise error
 
     monkeypatch.setattr("synguard.daemon.run", run)
@@ -155,7 +155,7 @@ def test_errors_become_words_and_exit_codes(
 def test_a_bug_keeps_its_traceback(run_cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no error of ours is not disguised as one."""
 
-    def run(_settings: Settings) -> int:
+    def run(*_given: object) -> int:
         raise ZeroDivisionError
 
     monkeypatch.setattr("synguard.daemon.run", run)
@@ -226,7 +226,7 @@ def test_full_disk_is_an_error(config_file: Path, unbuffered: str) -> None:
 def test_the_daemon_loads_no_tables() -> None:
     """``synguard run`` does not load what renders tables, nor the compiler."""
     code = (
-        "import sys, synguard.daemon\nsynguard.daemon.run = lambda settings: 0\n"
+        "import sys, synguard.daemon\nsynguard.daemon.run = lambda *given: 0\n"
         "sys.argv = ['synguard', 'run']\nfrom synguard.cli import main\n"
         "try: main()\nfinally: print({'synguard.cli.output', 'bcc'} & {*sys.modules})"
     )

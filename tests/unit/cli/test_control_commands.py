@@ -1,11 +1,10 @@
-"""The commands that talk to the daemon: status, block, respond."""
+"""The commands that talk to the daemon: status, respond."""
 
 import json
 from typing import Any
 
 import pytest
 
-from synguard.errors import UsageError
 from synguard.history.records import alert_to_json
 from tests.unit.cli.conftest import SPOOFED, Cli, FakeDaemon
 
@@ -52,6 +51,7 @@ STATUS: dict[str, Any] = {
         {"attempts_per_s": rate,
          "handshakes": [{"hold_s": 0.1, "lost_share": 1e-9}, {"hold_s": 0.2, "lost_share": 1.5e-5},
                         {"hold_s": 1.0, "lost_share": 0.0922}],
+         "greylisted": [{"hold_s": 1.0, "lost_share": 1.6e-4}, {"hold_s": 3.0, "lost_share": 0.566}],
          "sources_known_from_syn_per_s": known}
         for rate, known in ((12.5, 0.0), (1_000_000, 45.4))
     ],
@@ -95,7 +95,7 @@ def test_status_text(run_cli: Cli, daemon: FakeDaemon) -> None:
         "impact: queues cannot be read: not ",
         "history: degraded",
         "moved to /var/lib/synguard/old",
-        "4 changes wait to be written, 1 were lost",
+        "waiting for the disk: 4, lost: 1",
         "disk I/O error",
     ):
         assert said in result.stdout
@@ -106,9 +106,11 @@ def test_status_says_what_floods_will_cost(run_cli: Cli, daemon: FakeDaemon) -> 
     daemon.answers["status"] = STATUS
     lines = [line.split() for line in run_cli("status").stdout.splitlines()]
     heading = next(number for number, line in enumerate(lines) if line[:2] == ["EXPECTED", "LOSS"])
-    assert " ".join(lines[heading][4:]) == "OPEN FOR 0.1 S OPEN FOR 0.2 S OPEN FOR 1 S SOURCES KNOWN FROM"
-    assert " ".join(lines[heading + 1]) == "now, 12.5 SYN/s 0% <0.1% 9.2% any"
-    assert " ".join(lines[heading + 2]) == "at 1,000,000 SYN/s 0% <0.1% 9.2% 45.4/s"
+    held = "OPEN FOR 0.1 S OPEN FOR 0.2 S OPEN FOR 1 S"
+    again = "GREYLISTED, AGAIN AFTER 1 S GREYLISTED, AGAIN AFTER 3 S"
+    assert " ".join(lines[heading][4:]) == f"{held} {again} SOURCES KNOWN FROM"
+    assert " ".join(lines[heading + 1]) == "now, 12.5 SYN/s 0% <0.1% 9.2% <0.1% 56.6% any"
+    assert " ".join(lines[heading + 2]) == "at 1,000,000 SYN/s 0% <0.1% 9.2% <0.1% 56.6% 45.4/s"
 
 
 def test_status_says_what_is_not_seen(run_cli: Cli, daemon: FakeDaemon) -> None:
@@ -177,90 +179,39 @@ def test_without_a_daemon(run_cli: Cli, command: list[str]) -> None:
     assert "systemctl start synguard" in result.stderr
 
 
-def test_blocks_are_listed(run_cli: Cli, daemon: FakeDaemon) -> None:
-    """The list says what is blocked, until when, by whom and why, without obeying the reason's escapes."""
-    daemon.answers["block_list"] = [BLOCK, {**BLOCK, "target": "2001:db8::/48", "alert_id": 23}]
-    lines = run_cli("block", "list").stdout.splitlines()
-    assert lines[1].split() == [
-        "198.51.100.7", "2026-11-22T10:10:00Z", "12,345", "manual", "seen", r"\x1b[31mred"
-    ]  # fmt: skip
-    assert "alert 23" in lines[2]
-    assert json.loads(run_cli("block", "list", "--format", "json").stdout)[0] == BLOCK
-
-
-def test_no_blocks(run_cli: Cli, daemon: FakeDaemon) -> None:
-    """An empty list is no failure."""
-    daemon.answers["block_list"] = []
-    result = run_cli("block", "list")
-    assert (result.exit_code, result.stdout) == (0, "")
-    assert run_cli("block", "list", "--format", "json").stdout == "[]\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "asked"),
-    [
-        (["192.0.2.1"], {"target": "192.0.2.1", "ttl_s": 600.0, "reason": ""}),
-        (
-            ["2001:db8::/48", "--ttl", "1h30m", "--reason", "abuse report"],
-            {"target": "2001:db8::/48", "ttl_s": 5400.0, "reason": "abuse report"},
-        ),
-    ],
-)
-def test_block_add(run_cli: Cli, daemon: FakeDaemon, arguments: list[str], asked: dict[str, Any]) -> None:
-    """A block goes to the daemon with its duration in seconds; the answer says until when it lasts."""
-    daemon.answers["block_add"] = BLOCK
-    result = run_cli("block", "add", *arguments)
-    assert result.stdout == "blocked 198.51.100.7 until 2026-11-22T10:10:00Z\n"
-    assert daemon.asked == [("block_add", asked)]
-    assert json.loads(run_cli("block", "add", *arguments, "--format", "json").stdout) == BLOCK
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["everyone"], "198.51.100.0/24"),
-        (["192.0.2.1/24"], "did you mean 192.0.2.0/24"),
-        (["192.0.2.1", "--ttl", "soon"], "10m"),
-        (["192.0.2.1", "--ttl", "0s"], "10m"),
-        ([], "ADDR|PREFIX"),
-    ],
-)
-def test_bad_block(run_cli: Cli, daemon: FakeDaemon, arguments: list[str], said: str) -> None:
-    """A target or time that makes no sense is exit 2 with what does, and the daemon is not bothered."""
-    result = run_cli("block", "add", *arguments)
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert not daemon.asked
-
-
-def test_protected_address(run_cli: Cli, daemon: FakeDaemon) -> None:
-    """The daemon's refusal keeps its words and its exit code."""
-    daemon.answers["block_add"] = UsageError("192.0.2.1 is this machine's gateway, which is never blocked")
-    result = run_cli("block", "add", "192.0.2.1")
-    assert result.exit_code == 2
-    assert "synguard: error: 192.0.2.1 is this machine's gateway" in result.stderr
-
-
-def test_block_remove(run_cli: Cli, daemon: FakeDaemon) -> None:
-    """Removing says what was removed; what is not blocked cannot be, and says where to look."""
-    daemon.answers["block_remove"] = {"removed": 1}
-    assert run_cli("block", "remove", "192.0.2.1").stdout == "unblocked 192.0.2.1\n"
-    daemon.answers["block_remove"] = {"removed": 0}
-    result = run_cli("block", "remove", "192.0.2.1")
-    assert result.exit_code == 1
-    assert "block list" in result.stderr
-
-
-def test_block_clear(run_cli: Cli, daemon: FakeDaemon) -> None:
-    """Clearing says how many blocks it ended."""
-    daemon.answers["block_clear"] = {"removed": 23}
-    assert run_cli("block", "clear").stdout == "blocks ended: 23\n"
-    assert json.loads(run_cli("block", "clear", "--format", "json").stdout) == {"removed": 23}
-
-
 def test_respond(run_cli: Cli, daemon: FakeDaemon) -> None:
     """The mode that the daemon then has is confirmed; an unknown one is exit 2."""
     daemon.answers["respond"] = {"mode": "enforce"}
     assert run_cli("respond", "enforce").stdout == "responding: enforce\n"
     assert daemon.asked == [("respond", {"mode": "enforce"})]
     assert run_cli("respond", "ban").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"mode": "off", "ended": 3, "suspended": 2}, "off; blocks: 3 ended, 2 of people's suspended"),
+        ({"mode": "enforce", "ended": 0, "resumed": 2}, "enforce; blocks: 2 of people's in force again"),
+        ({"mode": "dry-run", "ended": 1234, "suspended": 0}, "dry-run; blocks: 1,234 ended"),
+    ],
+)
+def test_a_change_of_the_mode_says_what_it_did(
+    run_cli: Cli, daemon: FakeDaemon, answer: dict[str, Any], said: str
+) -> None:
+    """Who switches responses off or on sees how many blocks that ended, put aside or brought back."""
+    daemon.answers["respond"] = answer
+    assert run_cli("respond", answer["mode"]).stdout == f"responding: {said}\n"
+    assert json.loads(run_cli("respond", answer["mode"], "--format", "json").stdout) == answer
+
+
+def test_the_mode_is_told_without_changing_it(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """Without a mode the present one is shown with what is in force, and nothing is changed."""
+    daemon.answers["status"] = STATUS
+    assert run_cli("respond").stdout == "responding: dry-run (drop = proven), 2 in force\n"
+    held = {"by_response": {"drop": 1, "greylist": 0, "cookie": 2}, "suspended": 0, "blocks": 3}
+    daemon.answers["status"] = {**STATUS, "respond": "enforce", "responses": held}
+    told = "enforce (drop = proven), 3 in force: 1 drop, 2 cookie"
+    assert run_cli("respond").stdout == f"responding: {told}\n"
+    answer = json.loads(run_cli("respond", "--format", "json").stdout)
+    assert answer == {"mode": "enforce", "drop": "proven", "responses": held}
+    assert {name for name, _ in daemon.asked} == {"status"}

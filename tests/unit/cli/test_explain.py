@@ -11,8 +11,17 @@ import pytest
 
 from synguard.endpoint import Listener
 from synguard.history.records import alert_to_json
-from synguard.model import AlertClass, Change, Evidence, Measurement, TopSource
-from tests.unit.cli.conftest import BLIND, FLOOD, SPOOFED, Cli, FakeDaemon, on_terminal, write_history
+from synguard.model import AlertClass, Change, Evidence, Measurement, RespondMode, Response, TopSource
+from tests.unit.cli.conftest import (
+    BLIND,
+    FLOOD,
+    SPOOFED,
+    STARTED_AT_S,
+    Cli,
+    FakeDaemon,
+    on_terminal,
+    write_history,
+)
 
 
 def test_text_says_why(run_cli: Cli) -> None:
@@ -83,7 +92,7 @@ def test_json_is_the_alert_and_the_reasoning(run_cli: Cli) -> None:
     """JSON is the whole alert, with the reasoning of the text as data."""
     told = json.loads(run_cli("explain", "24", "--format", "json").stdout)
     why = told.pop("reasoning")
-    assert told == alert_to_json(SPOOFED)
+    assert told == {**alert_to_json(SPOOFED), "series": [], "responses": []}
     assert why["summary"].startswith(
         "[2001:db8::5]:443 is flooded with SYNs whose sources cannot be believed"
     )
@@ -250,3 +259,16 @@ def test_unknown_id(run_cli: Cli, request: pytest.FixtureRequest, running: bool)
 def test_bad_id(run_cli: Cli, bad: str) -> None:
     """What cannot be an id is wrong usage."""
     assert run_cli("explain", "--", bad).exit_code == 2
+
+
+def test_several_responses_are_told_without_repeating(run_cli: Cli, daemon: FakeDaemon) -> None:
+    """Of a flood on several listeners the first answer stands with its reason, then what else was decided."""
+    reason = "203.0.113.5:443 answers with SYN cookies, since no source can be blamed"
+    taken = Response("cookie", RespondMode.ENFORCE, "203.0.113.5:443", reason, STARTED_AT_S + 600)
+    decision = f"{reason}; greylist for 2 more listeners; nothing for 1 of closed ports"
+    daemon.answers["alert"] = alert_to_json(replace(GROUPED, response=taken, decision=decision))
+    output = run_cli("explain", "24").stdout
+    assert "answered 203.0.113.5:443 with SYN cookies until 2026-11-22T10:10:00Z (mode enforce): " in output
+    assert output.count("since no source can be blamed") == 1
+    assert "  also: greylist for 2 more listeners; nothing for 1 of closed ports\n" in output
+    assert "Meanwhile synguard answers with SYN cookies" in " ".join(output.split())

@@ -13,7 +13,7 @@ from structlog.testing import LogCapture
 
 from synguard.daemon.cases import Cases
 from synguard.daemon.silences import Silences
-from synguard.endpoint import Listener
+from synguard.endpoint import Listener, Target, parse_target
 from synguard.model import (
     Alert,
     AlertClass,
@@ -27,7 +27,7 @@ from synguard.model import (
     Severity,
 )
 from synguard.respond.policy import Decision, Rules
-from synguard.silence import Silence, parse_target
+from synguard.silence import Silence
 
 FLOOD = Alert(
     1,
@@ -39,12 +39,12 @@ FLOOD = Alert(
     Listener.parse("203.0.113.5:443"),
     ip_network("198.51.100.7"),
 )
-NOTHING = Decision(None, "a distributed flood has no source that could be dropped")
+NOTHING = Decision((), "a distributed flood has no source that could be dropped")
 
 
 def drop(mode: RespondMode = RespondMode.ENFORCE, lasts_s: float = 86_400.0) -> Decision:
     """Return the decision to drop the flooding source."""
-    return Decision(Response("drop", mode, "198.51.100.7", "floods", time.time() + lasts_s), "floods")
+    return Decision((Response("drop", mode, "198.51.100.7", "floods", time.time() + lasts_s),), "floods")
 
 
 def silence(target: str, lasts_s: float = 3600.0, reason: str = "maintenance") -> Silence:
@@ -60,6 +60,10 @@ class Stage:
         self.considered: list[Alert] = []
         self.saved: list[Alert] = []
         self.kept: list[object] = []
+        #: What alerts have brought about and goes on, and what ends with the next one that closes.
+        self.standing: tuple[Response, ...] = ()
+        self.ended: list[Target] = []
+        self.closed: list[int] = []
         self.rules = Rules(RespondMode.ENFORCE, "always", 600.0, 10)
         self._decisions = iter(decisions)
         self._open: dict[int, Alert] = {}
@@ -67,17 +71,33 @@ class Stage:
         log = structlog.wrap_logger(
             None, processors=[self._log], wrapper_class=structlog.make_filtering_bound_logger(0)
         )
-        responder: Any = SimpleNamespace(rules=self.rules, consider=self._consider, tidy=lambda: None)
         history: Any = SimpleNamespace(
-            save=self.saved.append, save_silence=self.kept.append, remove_silence=self.kept.append
+            save=self.saved.append,
+            save_silence=self.kept.append,
+            remove_silence=self.kept.append,
         )
+        responder: Any = SimpleNamespace(
+            rules=self.rules, consider=self._consider, closed=self._closed, in_force=self._in_force
+        )
+        upkeep: Any = SimpleNamespace(responder=responder)
         self.silences = Silences(64, history, log)
-        self.cases = Cases(self._open.values, history, responder, self.silences, log)
+        self.cases = Cases(self._open.values, history, upkeep, self.silences, log)
 
     async def _consider(self, alert: Alert, _wall_s: float) -> Decision:
         self.considered.append(alert)
         await asyncio.sleep(0)
-        return next(self._decisions)
+        decision = next(self._decisions)
+        self.standing = () if decision.undo else self.standing
+        self.standing = decision.responses or self.standing
+        return decision
+
+    def _in_force(self, _alert: Alert) -> tuple[Response, ...]:
+        mode, now_s = self.cases.responder.rules.mode, time.time()
+        return tuple(one for one in self.standing if one.mode is mode and (one.until_s or 0.0) > now_s)
+
+    async def _closed(self, alert_id: int) -> list[Target]:
+        self.closed.append(alert_id)
+        return self.ended
 
     async def play(self, *actions: AlertOpened | AlertUpdated | AlertClosed) -> Alert:
         """Carry actions out, letting each decision land; return what was saved last."""
@@ -95,8 +115,7 @@ class Stage:
 
     async def settle(self) -> None:
         """Let what is being decided land."""
-        tasks = (case.considering for case in self.cases._cases.values())
-        await asyncio.gather(*filter(None, tasks))
+        await self.cases.settle()
 
     async def review(self) -> Alert:
         """Heed silences anew, let decisions land, and return what was saved last."""

@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from synguard.endpoint import Listener
+from synguard.endpoint import Listener, parse_target
 from synguard.model import AlertClass, AlertClosed, AlertKind, AlertOpened, AlertState, AlertUpdated
-from synguard.silence import parse_target
 from tests.unit.daemon.staging import FLOOD, Stage, drop, silence
 
 CLOSED = replace(FLOOD, state=AlertState.CLOSED)

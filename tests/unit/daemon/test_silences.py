@@ -9,10 +9,9 @@ from ipaddress import ip_network
 import pytest
 
 from synguard.daemon.silences import MAX_SILENCES
-from synguard.endpoint import Listener
+from synguard.endpoint import Listener, parse_target, target_text
 from synguard.errors import SynguardError, UsageError
 from synguard.model import Alert, AlertClass
-from synguard.silence import parse_target, target_text
 from tests.unit.daemon.staging import FLOOD, Stage, silence
 
 

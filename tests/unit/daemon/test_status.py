@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synguard.daemon.status import _expected_losses
-from synguard.probe.loss import handshake_loss, known_from_syn_per_s
+from synguard.probe.loss import greylist_loss, handshake_loss, known_from_syn_per_s
 
 
 def test_expected_losses_are_those_that_are_stated() -> None:
@@ -14,5 +14,7 @@ def test_expected_losses_are_those_that_are_stated() -> None:
     for row in rows:
         shares = {each["hold_s"]: each["lost_share"] for each in row["handshakes"]}
         assert shares == {hold_s: handshake_loss(row["attempts_per_s"], hold_s) for hold_s in (0.1, 0.2, 1.0)}
+        again = {each["hold_s"]: each["lost_share"] for each in row["greylisted"]}
+        assert again == {hold_s: greylist_loss(row["attempts_per_s"], hold_s) for hold_s in (1.0, 3.0)}
         assert row["sources_known_from_syn_per_s"] == known_from_syn_per_s(row["attempts_per_s"])
     assert next(_expected_losses([]))["handshakes"][2]["lost_share"] == 0

@@ -43,6 +43,8 @@ def test_a_lasting_trouble_is_one_alert_until_it_has_been_over_for_five_seconds(
     }
     assert told(closed)["until"] == "2026-09-21T14:13:28Z"
     assert str(told(closed)["to_do"]).startswith("nothing now")
+    states = [(one.at_s, one.before, one.after) for one in closed.timeline if one.what == "state"]
+    assert states == [(BOOT_WALL_S + 1.05, None, "open"), (BOOT_WALL_S + 13.0, "open", "closed")]
 
 
 def test_a_trouble_that_was_mended_before_it_could_be_told_is_told_all_the_same() -> None:

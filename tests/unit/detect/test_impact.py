@@ -307,3 +307,19 @@ def test_a_full_queue_somewhere_is_a_reason_to_look(syncookies: int, rose: str, 
 def test_who_answers_holds_what_is_neither_completed_nor_reset(counts: HandshakeCounts, held: int) -> None:
     """A flood in the name of a live host is reset as fast as it comes, and no queue has to hold it."""
     assert Lately(counts, Marks()).held == held
+
+
+def test_cookies_of_our_own_are_not_the_kernels() -> None:
+    """What our program had the stack count is left out of the cookies that it sent for want of room."""
+    impact = Impact()
+    impact.take(reading(99, FULL, TCPReqQFullDoCookies=7000), own_cookies=5000)
+    impact.take(reading(101, FULL, TCPReqQFullDoCookies=7960), own_cookies=5900)
+    found = impact.of(WEB, round(BEGAN_S * 1e9))
+    assert figures(found)["full_queue_cookies_per_s"] == 30.0
+    assert found.impact == "none"
+
+
+def test_handshakes_that_our_cookies_answer_are_held_by_nobody() -> None:
+    """Unfinished handshakes of others' are those answered, less our cookies, and less their completions."""
+    counts = HandshakeCounts(attempts=1000, answered=1000, completed=300)
+    assert Lately(counts, Marks(cookies_sent=900, cookies_valid=250)).held == 50

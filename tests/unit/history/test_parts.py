@@ -85,7 +85,7 @@ def test_what_a_failed_write_left_out_comes_with_the_next(written: HistoryDataba
     write(written, busy)
     later = replace(busy, timeline=(*busy.timeline, Change(STARTED_AT_S + 60, "impact", "none", "dropping")))
     written._db.execute("CREATE TEMP TRIGGER t BEFORE DELETE ON blocks BEGIN SELECT RAISE(ABORT, 'no'); END")
-    written._db.execute("INSERT INTO blocks VALUES ('192.0.2.1', 1, '', '', NULL, 1)")
+    written._db.execute("INSERT INTO blocks VALUES ('192.0.2.1', 1, '', '', NULL, 1, 'drop')")
     written._db.commit()
     with pytest.raises(HistoryFaultError):
         written.write(Batch((Saved(later, STARTED_AT_S),), {"192.0.2.1": None}))

@@ -16,7 +16,9 @@ import pytest
 
 from synguard.block import Block
 from synguard.endpoint import Listener
+from synguard.history import pending
 from synguard.history.query import AlertFilter, find_alerts, get_alert
+from synguard.history.retention import Keep
 from synguard.history.store import HistoryStore
 from synguard.model import AlertState, Change, ClosedBecause, TopSource
 from tests.unit.history.helpers import STARTED_AT_S, Events, MakeAlert, OpenStore, Until, names
@@ -41,9 +43,14 @@ def test_an_opening_is_on_disk_within_100_ms(
 
 
 def test_updates_are_written_once_a_second(
-    open_store: OpenStore, database: Path, make_alert: MakeAlert, until: Until
+    open_store: OpenStore,
+    database: Path,
+    make_alert: MakeAlert,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Forty updates in a row become one write, a second after the opening, of the newest."""
+    """Forty updates in a row become one write, a while after the opening, of the newest."""
+    monkeypatch.setattr(pending, "UPDATE_INTERVAL_S", 1.0)  # forty of them take their time on a busy machine
     store = open_store()
     store.save(make_alert(1))
     until(lambda: saved_attempts(database, 1) == 2300)
@@ -71,7 +78,7 @@ def test_saving_does_not_wait_for_the_disk(open_store: OpenStore, make_alert: Ma
 def test_close_writes_what_waits(
     open_store: OpenStore, database: Path, make_alert: MakeAlert, until: Until, events: Events
 ) -> None:
-    """An update that waits for its second is written when the daemon stops, and nothing stays beside."""
+    """An update that waits is written when the daemon stops, and nothing stays beside."""
     store = open_store()
     store.save(make_alert(1))
     until(lambda: saved_attempts(database, 1) == 2300)
@@ -113,7 +120,6 @@ def test_alerts_of_a_killed_daemon_are_closed_as_interrupted(
     wrote_at_s = time.time()
 
     second = open_store()
-    assert [alert.id for alert in second.interrupted_alerts()] == [1, 2]
     second.save(make_alert(second.next_alert_id()))
     second.close_interrupted(wrote_at_s + 100)
     until(lambda: events.named("history.interrupted_closed"))
@@ -124,6 +130,8 @@ def test_alerts_of_a_killed_daemon_are_closed_as_interrupted(
     assert (old.state, old.closed_because) == (AlertState.CLOSED, ClosedBecause.INTERRUPTED)
     assert old.ended_at_s == pytest.approx(wrote_at_s, abs=5)
     assert from_the_future.ended_at_s == from_the_future.started_at_s
+    told = [(one.what, one.before, one.after, one.because) for one in old.timeline]
+    assert told == [("state", "open", "closed", "synguard was interrupted")]
     until(lambda: [alert.id for alert in find_alerts(database, AlertFilter(state="open"))] == [3])
 
 
@@ -131,15 +139,17 @@ def test_blocks_survive_a_restart(open_store: OpenStore, until: Until) -> None:
     """A block that runs is there for the next daemon; one removed or run out is not."""
     now_s = 1_795_341_600.0
     kept = Block(ip_network("192.0.2.0/24"), now_s + 600, "by hand", "manual", None, now_s)
-    for_alert = Block(ip_network("2001:db8::/64"), now_s + 60.5, "flood", "alert", 7, now_s)
+    for_alert = Block(ip_network("2001:db8::/64"), now_s + 60.5, "flood", "alert", 7, now_s, 0, "greylist")
+    listener = Listener.parse("[2001:db8::5]:443")
+    of_listener = Block(listener, now_s + 60.5, "flood", "alert", 8, now_s, response="cookie")
     store = open_store()
-    for block in (kept, for_alert, Block(ip_network("192.0.2.1"), now_s + 600, "", "manual")):
+    for block in (kept, for_alert, of_listener, Block(ip_network("192.0.2.1"), now_s + 600, "", "manual")):
         store.save_block(block)
     until(lambda: store.health().queued == 0)
     store.remove_block(ip_network("192.0.2.1"))
     store.close(5.0)
     again = open_store()
-    assert set(again.blocks(now_s)) == {kept, for_alert}
+    assert set(again.blocks(now_s)) == {kept, for_alert, of_listener}
     assert again.blocks(now_s + 60.5) == (kept,)
 
 
@@ -190,7 +200,7 @@ def test_old_closed_alerts_are_deleted(
             )
         )
     store.close(5.0)
-    open_store(retention_days=2)
+    open_store(keep=Keep(ended_s=2 * 86400))
     until(lambda: {alert.id for alert in find_alerts(database)} == {2, 3})
     rows = sqlite3.connect(database)
     for table in ("alert_sources", "alert_listeners", "alert_timeline"):
@@ -214,7 +224,7 @@ def test_the_oldest_go_while_the_file_is_too_large(
         )
     assert store.close(10.0)
     assert database.stat().st_size > 3 << 20
-    store = open_store(retention_mib=1)
+    store = open_store(keep=Keep(max_bytes=1 << 20))
     until(lambda: database.stat().st_size <= 1 << 20)
     store.close(5.0)
     left = sorted(alert.id for alert in find_alerts(database))
@@ -223,11 +233,12 @@ def test_the_oldest_go_while_the_file_is_too_large(
 
 
 def test_an_opening_survives_kill_9(database: Path, until: Until) -> None:
-    """What was raised before a kill -9 is in the history, open, and the next daemon finds it."""
+    """What was raised before a kill -9 is in the history, open, and its number is not given again."""
     code = f"""
 import dataclasses, signal, sys
 from pathlib import Path
 from synguard.history.query import get_alert
+from synguard.history.retention import Keep
 from synguard.history.store import HistoryStore
 from synguard.model import *
 store = HistoryStore(Path({str(database)!r}), log=lambda event, **keys: None)
@@ -250,7 +261,6 @@ signal.pause()
     assert alert.state is AlertState.OPEN
     store = HistoryStore(database, log=Events())
     store.start()
-    assert [alert.id for alert in store.interrupted_alerts()] == [1]
     assert store.next_alert_id() == 2
     until(lambda: store.health().state == "ok")
     assert store.close(5.0)

@@ -12,17 +12,20 @@ from pathlib import Path
 import pytest
 
 from synguard.block import Block
-from synguard.history.query import DamagedHistoryError, find_alerts, get_alert
+from synguard.errors import UnsupportedError
+from synguard.history import file
+from synguard.history.query import find_alerts, get_alert
+from synguard.history.reading import DamagedHistoryError
 from synguard.model import AlertState
 from tests.unit.history.helpers import Events, MakeAlert, OpenStore, Until, names
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return the root of a file system of 512 KiB."""
+    """Return the root of a file system of 1 MiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=True)
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
@@ -145,6 +148,22 @@ def test_a_read_only_directory_is_waited_out(
     assert [alert.id for alert in find_alerts(database)] == [first_id]
 
 
+@pytest.mark.root
+def test_a_log_that_cannot_be_indexed_is_said(read_only: Path) -> None:
+    """On a read-only file system with a -wal left behind, a question is told why it is not answered."""
+    subprocess.run(["mount", "-o", "remount,bind,rw", str(read_only)], check=True)
+    database = read_only / "synguard.db"
+    writer = sqlite3.connect(database)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("CREATE TABLE alerts (id)")
+    log = database.with_name("synguard.db-wal").read_bytes()
+    writer.close()
+    database.with_name("synguard.db-wal").write_bytes(log)
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(read_only)], check=True)
+    with pytest.raises(UnsupportedError, match="copy the file and its -wal"):
+        find_alerts(database)
+
+
 def test_a_directory_that_cannot_be_made_is_named(open_store: OpenStore, tmp_path: Path) -> None:
     """Where a file stands in the way of the directory, the words name it."""
     (tmp_path / "file").touch()
@@ -161,22 +180,35 @@ def asides(database: Path) -> list[str]:
 def test_garbage_is_moved_aside_with_its_sidecars(
     open_store: OpenStore, database: Path, make_alert: MakeAlert, until: Until, events: Events
 ) -> None:
-    """A file that is no database is kept under another name, and a fresh one is begun."""
+    """A database of which the head alone is whole is kept under another name, and a fresh one is begun."""
     database.parent.mkdir()
-    for suffix in ("", "-wal", "-shm"):
-        database.with_name(database.name + suffix).write_text(f"garbage{suffix} " * 1000)
+    left = {suffix: f"garbage{suffix} " * 1000 for suffix in ("-wal", "-shm")}
+    left[""] = "SQLite format 3\0" + "garbage " * 1000
+    for suffix, text in left.items():
+        database.with_name(database.name + suffix).write_text(text)
     store = open_store()
     until(lambda: store.health().state == "ok" and store.health().moved_aside)
     moved_to = Path(store.health().moved_aside or "")
     assert asides(database) == [moved_to.name, f"{moved_to.name}-shm", f"{moved_to.name}-wal"]
     # The -shm is an index of the -wal, which SQLite builds anew whenever it opens one.
     for suffix in ("", "-wal"):
-        assert moved_to.with_name(moved_to.name + suffix).read_text() == f"garbage{suffix} " * 1000
+        assert moved_to.with_name(moved_to.name + suffix).read_text() == left[suffix]
     assert events.named("history.moved_aside")[0]["moved_to"] == str(moved_to)
     alert_id = store.next_alert_id()
     assert alert_id > 1_700_000_000_000
     store.save(make_alert(alert_id))
     until(lambda: get_alert(database, alert_id))
+
+
+def test_somebody_elses_file_is_left_alone(open_store: OpenStore, database: Path, until: Until) -> None:
+    """A slip in the settings that names a file of another kind moves nothing; the words say what to do."""
+    database.parent.mkdir()
+    database.write_text("root:x:0:0:root:/root:/bin/bash\n" * 200)
+    store = open_store()
+    until(lambda: store.health().error)
+    assert "may be somebody else's" in (store.health().error or "")
+    assert names(database.parent) == [database.name]
+    assert database.read_text().startswith("root:x:0:0")
 
 
 def test_damage_inside_is_found_at_start(
@@ -193,6 +225,26 @@ def test_damage_inside_is_found_at_start(
     assert open_store().close(5.0)
     assert (database.parent / asides(database)[0]).read_bytes() == damaged
     assert find_alerts(database) == []
+
+
+def test_a_large_database_is_not_read_whole_before_anything_is_written(
+    open_store: OpenStore,
+    database: Path,
+    make_alert: MakeAlert,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a gigabyte the check would take seconds, and alerts wait for it: ids and alerts go on at once."""
+    store = open_store()
+    for alert_id in range(1, 100):
+        store.save(make_alert(alert_id, state=AlertState.CLOSED, ended_at_s=time.time(), decision="x" * 3000))
+    assert store.close(5.0)
+    monkeypatch.setattr(file, "MOST_CHECKED_BYTES", database.stat().st_size - 1)
+    monkeypatch.setattr(file.DatabaseFile, "_rows", lambda *asked: pytest.fail(asked[1]))
+    opened = file.DatabaseFile(database)
+    opened.close()
+    monkeypatch.undo()
+    assert opened.damage is None
+    assert open_store().next_alert_id() == 100
 
 
 def damage(database: Path) -> None:

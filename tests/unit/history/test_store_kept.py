@@ -14,6 +14,7 @@ from synguard.endpoint import Listener
 from synguard.history import database as history_database
 from synguard.history.pending import MAX_BATCH, Pending
 from synguard.history.query import get_alert
+from synguard.history.retention import Keep
 from synguard.model import AlertState
 from synguard.silence import Silence
 from tests.unit.history.helpers import Events, MakeAlert, OpenStore, Until
@@ -138,7 +139,7 @@ def test_baselines_that_nobody_updates_are_deleted(
             "UPDATE baselines SET updated_at_ms = ? WHERE listener = ?", [three_days_ago_ms, old]
         )
     connection.close()
-    store = open_store(retention_days=2)
+    store = open_store(keep=Keep(ended_s=2 * 86400))
     rows = sqlite3.connect(database)
     until(lambda: rows.execute("SELECT listener FROM baselines").fetchall() == [(young,)])
     rows.close()

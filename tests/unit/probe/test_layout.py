@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import synguard.probe
-from synguard.probe import layout, sight_layout
+from synguard.probe import address_layout, dropped, layout, response_layout, sight_layout
 
 BPF = Path(synguard.probe.__file__).parent / "bpf"
 
@@ -16,7 +16,7 @@ WITNESS = """
 #include <stddef.h>
 #include <stdio.h>
 #include <stdint.h>
-typedef uint8_t u8; typedef uint16_t u16; typedef uint32_t u32; typedef uint64_t u64;
+typedef uint8_t u8; typedef uint16_t u16; typedef uint32_t u32; typedef uint64_t u64; typedef int64_t s64;
 #include "layout.h"
 #define NAME(counter) puts(#counter);
 #define SIZE(type) printf("%s %zu\\n", #type, sizeof(struct type));
@@ -29,10 +29,12 @@ int main(void)
     puts("[probe kinds]"); printf("%d fin\\n%d null\\n%d xmas\\n", PROBE_FIN, PROBE_NULL, PROBE_XMAS);
     puts("[numbers]");
     SIZE(address) SIZE(listener_key) SIZE(block_key) SIZE(block) SIZE(totals) SIZE(settings)
+    SIZE(dropped) SIZE(answer) SIZE(listener_rule) SIZE(spared_key) AT(source, clock_ns)
     SIZE(source) AT(source, last_ns) AT(source, members) AT(source, cohorts)
     AT(source, probes)
     SIZE(listener) AT(listener, last_ns) AT(listener, bare_attempts) AT(listener, bogon_attempts)
-    AT(listener, patterned_attempts) AT(listener, handshake_time)
+    AT(listener, patterned_attempts) AT(listener, greylisted) AT(listener, answer_ns)
+    AT(listener, answer) AT(listener, handshake_time)
     AT(listener, syn_ttl) AT(listener, completed_ttl) AT(listener, sketch_epoch)
     AT(listener, sketch) AT(listener, cohorts)
     SIZE(interfaces) SIZE(flow) SIZE(flows) AT(flows, shown)
@@ -46,13 +48,18 @@ int main(void)
 
 #: What the daemon takes for each of the witness's numbers.
 MIRRORED = {
-    "address": layout.ADDRESS.size,
+    "address": address_layout.ADDRESS.size,
     "listener_key": layout.LISTENER_KEY.size,
-    "block_key": layout.BLOCK_KEY.size,
-    "block": layout.BLOCK.size,
+    "block_key": response_layout.BLOCK_KEY.size,
+    "block": response_layout.BLOCK.size,
     "totals": layout.TOTALS.size,
     "settings": layout.SETTINGS.size,
+    "dropped": dropped.DROPPED.size,
+    "answer": response_layout.ANSWER.size,
+    "listener_rule": response_layout.LISTENER_RULE.size,
+    "spared_key": response_layout.SPARED_KEY.size,
     "source": layout.SOURCE_BYTES,
+    "source.clock_ns": response_layout.SOURCE_CLOCK_NS,
     "source.last_ns": layout.SOURCE_LAST_NS,
     "source.members": layout.SOURCE_MEMBERS,
     "source.cohorts": layout.SOURCE_COHORT_WORDS,
@@ -62,6 +69,9 @@ MIRRORED = {
     "listener.bare_attempts": layout.LISTENER_BARE_ATTEMPTS,
     "listener.bogon_attempts": layout.LISTENER_BOGON_ATTEMPTS,
     "listener.patterned_attempts": layout.LISTENER_PATTERNED_ATTEMPTS,
+    "listener.greylisted": layout.LISTENER_RESPONSES,
+    "listener.answer_ns": layout.LISTENER_ANSWER_NS,
+    "listener.answer": layout.LISTENER_ANSWER,
     "listener.handshake_time": layout.LISTENER_HANDSHAKE_TIME,
     "listener.syn_ttl": layout.LISTENER_SYN_TTL,
     "listener.completed_ttl": layout.LISTENER_COMPLETED_TTL,

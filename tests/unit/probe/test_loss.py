@@ -16,9 +16,12 @@ from synguard.probe.loss import (
     ADMITTED_FREELY,
     BUCKET_SLOTS,
     EPOCH_S,
+    GREY_CELLS,
+    GREY_LINES,
     HANDSHAKE_BUCKETS,
     KNOCKS,
     STRANGERS_A_KNOCK,
+    greylist_loss,
     handshake_loss,
     known_from_syn_per_s,
     syns_before_entry,
@@ -40,6 +43,8 @@ def test_the_formulas_are_about_the_probes_own_tables() -> None:
     """Whoever changes a table's size or the doorkeeper's rule changes the stated loss."""
     assert defined("HANDSHAKE_BUCKETS") == HANDSHAKE_BUCKETS
     assert defined("BUCKET_SLOTS") == BUCKET_SLOTS
+    assert defined("GREY_LINES") == GREY_LINES
+    assert defined("GREY_CELLS") == GREY_CELLS
     assert defined("ADMITTED_FREELY") == ADMITTED_FREELY
     assert defined("KNOCKS_AT_LEAST") == KNOCKS
     assert (1 << defined("DOORKEEPER_EPOCH_SHIFT")) / 1e9 == EPOCH_S
@@ -48,7 +53,8 @@ def test_the_formulas_are_about_the_probes_own_tables() -> None:
 
 def test_nothing_is_lost_where_nothing_comes_or_nobody_waits() -> None:
     """Without a flood, and without a wait, the loss is exactly 0."""
-    assert handshake_loss(0, 3600) == handshake_loss(10**9, 0) == 0
+    for loss in (handshake_loss, greylist_loss):
+        assert loss(0, 3600) == loss(10**9, 0) == 0
 
 
 @pytest.mark.parametrize(
@@ -66,6 +72,24 @@ def test_the_chance_is_that_of_seven_newer_attempts(
 ) -> None:
     """Far out in the tail as well as in the middle it is Poisson's distribution."""
     assert handshake_loss(attempts_per_s, hold_s) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("attempts_per_s", "hold_s", "expected"),
+    [
+        # By decimal arithmetic of 60 digits: 1 less the chances of 0 to 15.
+        (100_000, 1.0, 1.61681793931e-18),
+        (1_000_000, 1.0, 0.000172276325539),
+        (1_700_000, 1.0, 0.0267020492765),
+        (1_000_000, 3.0, 0.560388441937),
+        (3_000_000, 3.0, 0.999999985482),
+    ],
+)
+def test_a_greylisted_syn_is_forgotten_by_sixteen_newer_ones(
+    attempts_per_s: float, hold_s: float, expected: float
+) -> None:
+    """A second after it came, and three, from a quiet flood to one that nothing outlives."""
+    assert greylist_loss(attempts_per_s, hold_s) == pytest.approx(expected, rel=1e-9)
 
 
 def test_only_the_product_of_rate_and_hold_time_counts() -> None:
@@ -101,10 +125,9 @@ def test_a_bucket_that_gives_up_its_oldest_loses_as_much(mean: float) -> None:
 
 def test_neither_a_rate_nor_a_time_is_negative() -> None:
     """Nonsense is refused instead of giving a loss below nothing."""
-    with pytest.raises(ValueError, match="below 0"):
-        handshake_loss(-1, 1)
-    with pytest.raises(ValueError, match="below 0"):
-        handshake_loss(1, -1)
+    for loss, (rate, hold_s) in itertools.product((handshake_loss, greylist_loss), ((-1, 1), (1, -1))):
+        with pytest.raises(ValueError, match="below 0"):
+            loss(rate, hold_s)
 
 
 def test_in_quiet_times_every_source_is_known_at_once() -> None:

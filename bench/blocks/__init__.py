@@ -1,0 +1,1 @@
+"""What many blocks at once take: to be added, and beside every packet."""

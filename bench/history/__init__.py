@@ -1,0 +1,1 @@
+"""How fast a large history is asked, followed and written."""

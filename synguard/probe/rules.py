@@ -1,0 +1,274 @@
+"""The rules that the probe enforces by itself: about sources, about listeners, and who is spared.
+
+Each rule ends at a moment of the kernel's monotonic clock, whether or not there is a daemon then. Where a
+method raises nothing else it raises SynguardError in words when the kernel refuses.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
+from synguard.endpoint import Listener, Network
+from synguard.errors import SynguardError, UsageError
+from synguard.handshake import Answer
+from synguard.probe import layout, response_layout
+from synguard.probe.block_filter import BlockFilter
+from synguard.probe.probe import Probe
+from synguard.probe.refusing import in_words
+from synguard.probe.response_layout import decode_block_key, encode_block_key
+
+#: Of a listener rule's canaries: everybody is answered, and nobody is greylisted.
+EVERYBODY = -1
+#: So long a greylist that is over knows what comes again, as bpf/greylist.h has it.
+LINGER_NS = 8 * 10**9
+
+
+class SourceAction(IntEnum):
+    """What is done about SYNs of a source or prefix, ``enum source_action``."""
+
+    DROP = 1
+    GREYLIST = 2
+    #: Somebody else drops them behind us: they count as dropped, and pass.
+    COUNT = 3
+
+
+class ListenerAction(IntEnum):
+    """What is done about SYNs to a listener, ``enum listener_action``."""
+
+    GREYLIST = 1
+    COOKIE = 2
+
+
+class SourceRule(NamedTuple):
+    """What the kernel holds about a source or prefix."""
+
+    action: SourceAction
+    until_ns: int
+    #: SYNs that it has dropped.
+    hits: int
+
+
+class ListenerRule(NamedTuple):
+    """What is to be done at a listener."""
+
+    action: ListenerAction
+    until_ns: int
+    #: How many of the SYNs that its greylist admits are answered with a cookie; ``EVERYBODY``.
+    canaries: int = 0
+    #: What such an answer looks like.
+    answer: Answer | None = None
+
+
+class SourceRules:
+    """What is done about SYNs of sources and prefixes, up to ``layout.BLOCK_LENGTHS_MAX`` lengths of them.
+
+    Rules that an earlier daemon left are held from the start.
+    """
+
+    def __init__(self, probe: Probe, *, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._probe = probe
+        self._map = probe.maps["blocks"]
+        self._monotonic_ns = monotonic_ns
+        #: Every target in the kernel, and what is done about it.
+        self._held: dict[Network, SourceAction] = {}
+        #: Greylists that were ended, and since when.
+        self._lingering: dict[Network, int] = {}
+        self._filter = BlockFilter(probe)
+        for target, rule in self._all().items():
+            self._held[target] = rule.action
+        with in_words("blocks"):
+            self._filter.begin(map(encode_block_key, self._held))
+        self._tell_probe()
+
+    def put(self, rules: Mapping[Network, tuple[SourceAction, int]]) -> None:
+        """Let rules begin, or have new terms, each until a moment in ns. Hits go on.
+
+        Raises:
+            UsageError: one more prefix length than the probe looks up; nothing was done.
+            UnsupportedError: there is no room for them all; none of the new ones is in force.
+
+        """
+        self._check_lengths(rules)
+        known = {target: self._find(target) for target in rules if target in self._held}
+        written = {}
+        for target, (action, until_ns) in rules.items():
+            held = known.get(target)
+            written[target] = SourceRule(action, until_ns, held.hits if held else 0)
+        try:
+            self._write(written)
+        except SynguardError:
+            self._delete([target for target in rules if target not in known])
+            raise
+        finally:
+            self._tell_probe()
+
+    def end(self, targets: Iterable[Network]) -> None:
+        """Let rules end; one that is not there is as good.
+
+        A greylist stays in the kernel for a while, where it drops nothing, so that what comes again is known
+        for the attempt that it was: until :meth:`tidy`.
+        """
+        gone = []
+        for target in targets:
+            found = self._find(target) if target in self._held else None
+            if found is None or found.action is not SourceAction.GREYLIST:
+                gone.append(target)
+            elif target not in self._lingering:
+                now_ns = self._monotonic_ns()
+                self._write({target: found._replace(until_ns=min(found.until_ns, now_ns))})
+                self._lingering[target] = now_ns
+        self._delete(gone)
+        self._tell_probe()
+
+    def tidy(self) -> None:
+        """Take away the greylists that have lingered long enough."""
+        now_ns = self._monotonic_ns()
+        over = [target for target, since_ns in self._lingering.items() if now_ns - since_ns > LINGER_NS]
+        if over:
+            self._delete(over)
+            self._tell_probe()
+
+    def hits(self, target: Network) -> int:
+        """Return how many SYNs a rule dropped; 0 without one."""
+        found = self._find(target)
+        return found.hits if found else 0
+
+    def read(self) -> dict[Network, SourceRule]:
+        """Return what the kernel holds and was not ended, also what is over by its clock."""
+        found = self._all()
+        for target in self._lingering:
+            found.pop(target, None)
+        return found
+
+    def _all(self) -> dict[Network, SourceRule]:
+        with in_words("blocks"):
+            return {decode_block_key(key): _decode(bytes(value)) for key, value in self._map.items()}
+
+    def _find(self, target: Network) -> SourceRule | None:
+        with in_words("blocks"):
+            raw = self._map.lookup(encode_block_key(target))
+        return None if raw is None else _decode(raw)
+
+    def _write(self, rules: Mapping[Network, SourceRule]) -> None:
+        pack = response_layout.BLOCK.pack
+        keys = {target: encode_block_key(target) for target in rules}
+        new = [target for target in rules if target not in self._held]
+        for target, rule in rules.items():
+            self._held[target] = rule.action
+            self._lingering.pop(target, None)
+        with in_words("blocks"):
+            self._filter.add(keys[target] for target in new)
+            self._map.update_all(
+                {keys[target]: pack(rule.until_ns, rule.hits, rule.action) for target, rule in rules.items()}
+            )
+
+    def _delete(self, targets: Iterable[Network]) -> None:
+        over = {target: encode_block_key(target) for target in targets}
+        with in_words("blocks"):
+            for key in over.values():
+                self._map.delete(key)
+            self._filter.remove(key for target, key in over.items() if target in self._held)
+        for target in over:
+            self._held.pop(target, None)
+            self._lingering.pop(target, None)
+
+    def _check_lengths(self, targets: Iterable[Network]) -> None:
+        used = set(map(_length, self._held))
+        if len(used | set(map(_length, targets))) > layout.BLOCK_LENGTHS_MAX:
+            raise UsageError(
+                f"only {layout.BLOCK_LENGTHS_MAX} prefix lengths can be blocked at once, and in use are "
+                + ", ".join(map(_length_text, sorted(used)))
+            )
+
+    def _tell_probe(self) -> None:
+        """Let the probe look up these lengths, and ask the greylist if there is one."""
+        lengths = sorted(set(map(_length, self._held)))[: layout.BLOCK_LENGTHS_MAX]
+        if tuple(lengths) != self._probe.block_lengths:
+            self._probe.set_block_lengths(lengths)
+        more = any(action is not SourceAction.DROP for action in self._held.values())
+        self._probe.set_responding("sources", more)
+
+
+def _length(target: Network) -> int:
+    return target.prefixlen + (96 if target.version == 4 else 0)
+
+
+def _length_text(length: int) -> str:
+    return f"/{length - 96} (IPv4)" if length >= 96 else f"/{length} (IPv6)"
+
+
+def _decode(raw: bytes) -> SourceRule:
+    until_ns, hits, action = response_layout.BLOCK.unpack(raw)
+    return SourceRule(SourceAction(action), until_ns, hits)
+
+
+class ListenerRules:
+    """What is done about SYNs to listeners. Rules that an earlier daemon left are held from the start."""
+
+    def __init__(self, probe: Probe, *, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._probe = probe
+        self._map = probe.maps["listener_rules"]
+        self._monotonic_ns = monotonic_ns
+        self._held: dict[Listener, ListenerAction] = {}
+        self._lingering: dict[Listener, int] = {}
+        for listener, rule in self._all().items():
+            self._held[listener] = rule.action
+        self._tell_probe()
+
+    def put(self, listener: Listener, rule: ListenerRule) -> None:
+        """Let a rule begin, or have new terms. Raises UnsupportedError when there is no room."""
+        self._write(listener, rule)
+        self._held[listener] = rule.action
+        self._lingering.pop(listener, None)
+        self._tell_probe()
+
+    def end(self, listener: Listener) -> None:
+        """Let a rule end; one that is not there is as good.
+
+        It stays in the kernel for a while, where it does nothing but know what comes again: a SYN that it
+        dropped, a cookie that it sent; until :meth:`tidy`.
+        """
+        rule = self._all().get(listener)
+        if rule is not None and listener not in self._lingering:
+            now_ns = self._monotonic_ns()
+            self._write(listener, rule._replace(until_ns=min(rule.until_ns, now_ns)))
+            self._lingering[listener] = now_ns
+
+    def tidy(self) -> None:
+        """Take away the rules that have lingered long enough."""
+        now_ns = self._monotonic_ns()
+        for listener in [one for one, since_ns in self._lingering.items() if now_ns - since_ns > LINGER_NS]:
+            with in_words(f"the response for {listener}"):
+                self._map.delete(layout.encode_listener_key(listener))
+            del self._lingering[listener]
+            self._held.pop(listener, None)
+        self._tell_probe()
+
+    def read(self) -> dict[Listener, ListenerRule]:
+        """Return what the kernel holds and was not ended, with the canaries that are left."""
+        return {one: rule for one, rule in self._all().items() if one not in self._lingering}
+
+    def _all(self) -> dict[Listener, ListenerRule]:
+        with in_words("responses for listeners"):
+            return {
+                layout.decode_listener_key(key): _decode_listener(bytes(raw))
+                for key, raw in self._map.items()
+            }
+
+    def _write(self, listener: Listener, rule: ListenerRule) -> None:
+        answer = response_layout.encode_answer(rule.answer)
+        with in_words(f"a response for {listener}"):
+            value = response_layout.LISTENER_RULE.pack(rule.until_ns, rule.canaries, answer, rule.action)
+            self._map.update(layout.encode_listener_key(listener), value)
+
+    def _tell_probe(self) -> None:
+        cookies = any(action is ListenerAction.COOKIE for action in self._held.values())
+        self._probe.set_responding("listeners", bool(self._held), checking_cookies=cookies)
+
+
+def _decode_listener(raw: bytes) -> ListenerRule:
+    until_ns, canaries, answer, action = response_layout.LISTENER_RULE.unpack(raw)
+    return ListenerRule(ListenerAction(action), until_ns, canaries, response_layout.decode_answer(answer))

@@ -1,0 +1,1 @@
+"""How alerts and figures are told to people: words, sentences and reasons, whoever prints them."""
