@@ -12,7 +12,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -48,7 +48,9 @@ def request(socket_path: Path, command: str, **arguments: Any) -> Any:
     deadline_s = monotonic() + TIMEOUT_S
     with _connected(socket_path) as connection:
         try:
-            connection.sendall(line)
+            # Who is refused before the request is whole has the refusal to read, and nobody to send the rest to.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(line)
             answer = _read_line(connection, socket_path, deadline_s)
         except TimeoutError as error:
             raise NotAnsweringError(_silent(socket_path)) from error

@@ -110,6 +110,14 @@ class Keeping:
         with pinned_map(self.only_set() / f"map-{name}") as opened:
             yield opened
 
+    def frames(self, *interfaces: BpfMap) -> tuple[Frames, Frames]:
+        """Return what probes have counted and what has passed, both of one moment in which nothing passed."""
+        self.wait_until_quiet()
+        earlier = passed(self.topology)
+        while (both := (counted(*interfaces), passed(self.topology)))[1] != earlier:
+            earlier = both[1]
+        return both
+
     def wait_until_quiet(self) -> None:
         """Wait until nothing passes any more: frames on their way are counted a little later."""
         before = [passed(self.topology)]

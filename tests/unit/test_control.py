@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def _raw(path: Path, data: bytes) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
         connection.connect(str(path))
-        connection.sendall(data)
+        with suppress(BrokenPipeError, ConnectionResetError):  # a refusal may come before all is sent
+            connection.sendall(data)
         answer: dict[str, Any] = json.loads(connection.makefile("rb").readline())
     return answer
 
@@ -108,6 +110,12 @@ def test_endless_line_is_cut_off(path: Path) -> None:
     """A line that never ends is refused at 1 MiB, not collected."""
     with serving(path, {"echo": _echo}):
         assert "1048576" in _raw(path, b"x" * 1_100_000)["error"]
+
+
+def test_refusal_is_read_by_who_still_sends(path: Path) -> None:
+    """A request far too long is refused as such, though its end finds nobody to read it."""
+    with serving(path, {"echo": _echo}), pytest.raises(UsageError, match="1048576"):
+        client.request(path, "echo", targets="x" * 20_000_000)
 
 
 @pytest.mark.parametrize("error", [SynguardError("one"), UsageError("two"), UnsupportedError("three")])

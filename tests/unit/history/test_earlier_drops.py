@@ -71,7 +71,7 @@ def test_a_drop_over_a_restart_is_one(open_store: OpenStore) -> None:
 
 def test_a_drop_that_goes_on_is_not_over(open_store: OpenStore) -> None:
     """What the daemon left in force is no earlier drop until its time is over, killed or stopped."""
-    on = replace(DROP, until_s=NOW_S + 600, ended_at_s=None, ended_because=None)
+    on = replace(DROP, until_s=time.time() + 600, ended_at_s=None, ended_because=None)
     stopped = replace(on, target="192.0.2.8", ended_at_s=NOW_S - 10, ended_because="the daemon ended")
     assert drops_after_a_restart(open_store, on, stopped) == []
 
