@@ -45,11 +45,19 @@ class GoodClient:
         address: whom it connects to.
         port: and where there.
         server_kind: what answers there, as in ``ServerSpec.kind``.
+        cpu: where it runs; None: wherever the kernel has room.
 
     """
 
     def __init__(
-        self, endpoint: Endpoint, spec: ClientSpec, address: str, port: int, server_kind: str = "accept-loop"
+        self,
+        endpoint: Endpoint,
+        spec: ClientSpec,
+        address: str,
+        port: int,
+        server_kind: str = "accept-loop",
+        *,
+        cpu: int | None = None,
     ) -> None:
         several = spec.addresses > 1
         version = ip_address(address).version
@@ -62,6 +70,7 @@ class GoodClient:
             kind=spec.kind,
             per_s=spec.per_s,
             connections=spec.connections,
+            cpu=cpu,
         )
         self._child = Child("bench.peers.visit", visit, Progress)
         self._records: list[bytes] = []

@@ -43,6 +43,8 @@ class Visit(msgspec.Struct, frozen=True):
     kind: str
     per_s: float
     connections: int
+    #: Where to run; None: wherever the kernel has room.
+    cpu: int | None = None
 
 
 class Progress(msgspec.Struct, frozen=True):

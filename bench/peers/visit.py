@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import select
 import sys
 import time
@@ -58,6 +59,8 @@ def main(argument: str) -> None:
     """Visit until the parent has no more orders."""
     visit = msgspec.json.decode(argument, type=Visit)
     become_client(visit.namespace)
+    if visit.cpu is not None:
+        os.sched_setaffinity(0, {visit.cpu})
     # Kept, for its descriptor is among those that are polled.
     parent = Parent()
     poll = select.epoll()

@@ -72,7 +72,7 @@ FIGURES: dict[str, Figure] = {
     "capacity_syn_per_s": Figure(
         "1/s",
         "higher",
-        "the most SYNs that the receiver was found to take off its ring, sought before the flood",
+        "the most SYNs that the receiver took before the flood with next to none refused by its ring",
     ),
     "generator_busy": Figure("ratio", None, "share of the flood that the generator's CPU spent on sending"),
     "receiver_busy": Figure("ratio", "lower", "share of the flood that the receiving thread was on its CPU"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -168,7 +169,19 @@ class FloodTrial:
     def _client(self, spec: ClientSpec) -> GoodClient:
         server = self._scenario.server
         address = address_of(self._topology.server, spec.family)
-        return GoodClient(self._topology.clients[spec.name], spec, address, server.port, server.kind)
+        client = self._topology.clients[spec.name]
+        return GoodClient(client, spec, address, server.port, server.kind, cpu=self._far_cpu())
+
+    def _far_cpu(self) -> int | None:
+        """Return the CPU of those beyond the wire; None where the generator leaves nothing of it.
+
+        Clients beside the receiving thread would send just when it does not run: into a full ring.
+        """
+        if not self._topology.receiver_threads or any(
+            one.syn_per_s == "max" for one in self._scenario.floods
+        ):
+            return None
+        return max(os.sched_getaffinity(0))
 
     def _learn(self) -> None:
         """Let the good clients be alone for a while. Raises SynguardError when one is not served."""
