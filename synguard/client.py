@@ -48,7 +48,7 @@ def request(socket_path: Path, command: str, **arguments: Any) -> Any:
     deadline_s = monotonic() + TIMEOUT_S
     with _connected(socket_path) as connection:
         try:
-            # Who is refused before the request is whole has the refusal to read, and nobody to send the rest to.
+            # Who is refused before the request is whole has a refusal to read, and nobody to send to.
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(line)
             answer = _read_line(connection, socket_path, deadline_s)

@@ -1,8 +1,8 @@
 """What is sent before the floods that are measured: until a response stands, and until its limit is known.
 
 The limit is the most SYNs a second of which the receiver's ring refuses next to none, which is how RFC 2544
-(26.1) measures throughput. It is sought from below, each flood half as fast again as the one before, until two
-in a row lose some; then between the fastest that was taken and the slowest that was not.
+(26.1) measures throughput. It is sought from below, each flood half as fast again as the one before, until
+two in a row lose some; then between the fastest that was taken and the slowest that was not.
 """
 
 from __future__ import annotations

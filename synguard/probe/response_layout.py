@@ -10,14 +10,16 @@ from synguard.handshake import Answer, ClockProof
 from synguard.probe.address_layout import MAPPED_PREFIX, encode_address, require
 
 BLOCK_KEY = struct.Struct("=16sI4x")
-#: Until when (ns), hits, action.
-BLOCK = struct.Struct("=QQI4x")
+#: Until when (ns), hits, action, since when (ticks).
+BLOCK = struct.Struct("=QQII")
 #: MSS, window, window scale, SACK, timestamps, TTL.
 ANSWER = struct.Struct("=HHBBBB")
-#: Until when (ns), canaries, an answer, action.
-LISTENER_RULE = struct.Struct("=Qq8sI4x")
+#: Until when (ns), canaries, an answer, action, since when (ticks).
+LISTENER_RULE = struct.Struct("=Qq8sII")
 SPARED_KEY = struct.Struct("=I16s")
 NO_WINDOW_SCALE = 255
+#: A tick is so many bits of ns, and 32 bits of them are kept.
+_TICK_SHIFT = 23
 #: Offset in a ``struct source`` of when its clock was seen (ns), of SYNs that missed it (32 bits) and that
 #: continued it (32), and of handshakes by other clocks.
 SOURCE_CLOCK_NS = 128
@@ -37,6 +39,11 @@ def decode_block_key(raw: bytes) -> Network:
     if length >= 96 and address[:12] == MAPPED_PREFIX:
         return IPv4Network((address[12:], length - 96))
     return IPv6Network((address, length))
+
+
+def encode_tick(time_ns: int) -> int:
+    """Return a moment of the monotonic clock as rules keep it, to 8.4 ms."""
+    return time_ns >> _TICK_SHIFT & 0xFFFFFFFF
 
 
 def encode_spared(network: Network) -> tuple[bytes, bytes]:

@@ -49,6 +49,8 @@ class SourceRule(NamedTuple):
     until_ns: int
     #: SYNs that it has dropped.
     hits: int
+    #: When it began, as ``response_layout.encode_tick`` has it.
+    since_tick: int = 0
 
 
 class ListenerRule(NamedTuple):
@@ -60,6 +62,8 @@ class ListenerRule(NamedTuple):
     canaries: int = 0
     #: What such an answer looks like.
     answer: Answer | None = None
+    #: When it began, as ``response_layout.encode_tick`` has it; ``put`` knows.
+    since_tick: int = 0
 
 
 class SourceRules:
@@ -93,10 +97,13 @@ class SourceRules:
         """
         self._check_lengths(rules)
         known = {target: self._find(target) for target in rules if target in self._held}
+        since_tick = response_layout.encode_tick(self._monotonic_ns())
         written = {}
         for target, (action, until_ns) in rules.items():
-            held = known.get(target)
-            written[target] = SourceRule(action, until_ns, held.hits if held else 0)
+            held = known.get(target) or SourceRule(action, until_ns, 0, since_tick)
+            if target in self._lingering:
+                held = held._replace(since_tick=since_tick)
+            written[target] = held._replace(action=action, until_ns=until_ns)
         try:
             self._write(written)
         except SynguardError:
@@ -162,7 +169,10 @@ class SourceRules:
         with in_words("blocks"):
             self._filter.add(keys[target] for target in new)
             self._map.update_all(
-                {keys[target]: pack(rule.until_ns, rule.hits, rule.action) for target, rule in rules.items()}
+                {
+                    keys[target]: pack(rule.until_ns, rule.hits, rule.action, rule.since_tick)
+                    for target, rule in rules.items()
+                }
             )
 
     def _delete(self, targets: Iterable[Network]) -> None:
@@ -201,8 +211,8 @@ def _length_text(length: int) -> str:
 
 
 def _decode(raw: bytes) -> SourceRule:
-    until_ns, hits, action = response_layout.BLOCK.unpack(raw)
-    return SourceRule(SourceAction(action), until_ns, hits)
+    until_ns, hits, action, since_tick = response_layout.BLOCK.unpack(raw)
+    return SourceRule(SourceAction(action), until_ns, hits, since_tick)
 
 
 class ListenerRules:
@@ -220,7 +230,7 @@ class ListenerRules:
 
     def put(self, listener: Listener, rule: ListenerRule) -> None:
         """Let a rule begin, or have new terms. Raises UnsupportedError when there is no room."""
-        self._write(listener, rule)
+        self._write(listener, rule._replace(since_tick=self._since_tick(listener)))
         self._held[listener] = rule.action
         self._lingering.pop(listener, None)
         self._tell_probe()
@@ -251,6 +261,15 @@ class ListenerRules:
         """Return what the kernel holds and was not ended, with the canaries that are left."""
         return {one: rule for one, rule in self._all().items() if one not in self._lingering}
 
+    def _since_tick(self, listener: Listener) -> int:
+        raw = None
+        if listener in self._held and listener not in self._lingering:
+            with in_words(f"the response for {listener}"):
+                raw = self._map.lookup(layout.encode_listener_key(listener))
+        if raw is None:
+            return response_layout.encode_tick(self._monotonic_ns())
+        return _decode_listener(bytes(raw)).since_tick
+
     def _all(self) -> dict[Listener, ListenerRule]:
         with in_words("responses for listeners"):
             return {
@@ -261,7 +280,9 @@ class ListenerRules:
     def _write(self, listener: Listener, rule: ListenerRule) -> None:
         answer = response_layout.encode_answer(rule.answer)
         with in_words(f"a response for {listener}"):
-            value = response_layout.LISTENER_RULE.pack(rule.until_ns, rule.canaries, answer, rule.action)
+            value = response_layout.LISTENER_RULE.pack(
+                rule.until_ns, rule.canaries, answer, rule.action, rule.since_tick
+            )
             self._map.update(layout.encode_listener_key(listener), value)
 
     def _tell_probe(self) -> None:
@@ -270,5 +291,6 @@ class ListenerRules:
 
 
 def _decode_listener(raw: bytes) -> ListenerRule:
-    until_ns, canaries, answer, action = response_layout.LISTENER_RULE.unpack(raw)
-    return ListenerRule(ListenerAction(action), until_ns, canaries, response_layout.decode_answer(answer))
+    until_ns, canaries, raw_answer, action, since_tick = response_layout.LISTENER_RULE.unpack(raw)
+    answer = response_layout.decode_answer(raw_answer)
+    return ListenerRule(ListenerAction(action), until_ns, canaries, answer, since_tick)

@@ -97,6 +97,41 @@ def test_a_networks_duplicate_counts_as_one(xdp_wire: Wire, greylist: MakeGreyli
     assert wire.syn(connection) == "pass"
 
 
+@pytest.mark.parametrize(
+    ("later_ms", "verdict"), [(390, "drop"), (410, "pass"), (1000, "pass"), (7900, "pass"), (8100, "drop")]
+)
+def test_who_was_let_pass_before_it_began_need_not_begin_anew(
+    xdp_wire: Wire, greylist: MakeGreylisting, later_ms: int, verdict: str
+) -> None:
+    """A client whose first SYN the flood cost gets in with its first retransmission, not its second."""
+    wire = xdp_wire
+    connection = wire.connection()
+    assert wire.syn(connection) == "pass"
+    greylist(wire, connection)
+    wire.wait(later_ms)
+    with wire.counted() as moved:
+        assert wire.syn(connection) == verdict
+    held_back = {"dropped_by_us": 1, "greylisted": 1, "attempts": 1}
+    assert moved() == ({"syn_retransmits": 1} if verdict == "pass" else held_back)
+    wire.wait(1000)
+    with wire.counted() as moved:
+        wire.handshake(connection)
+    assert (moved()["answered"], moved()["completed"]) == (1, 1)
+
+
+def test_copies_from_before_it_began_do_not_get_in(xdp_wire: Wire, greylist: MakeGreylisting) -> None:
+    """What a tool repeated too soon is held back, and so is what it never sent."""
+    wire = xdp_wire
+    connection = wire.connection()
+    wire.syn(connection)
+    wire.wait(100)
+    assert wire.syn(connection) == "pass"
+    greylist(wire, connection)
+    wire.wait(1000)
+    assert wire.syn(connection) == "drop"
+    assert wire.syn(replace(connection, isn=connection.isn + 1)) == "drop"
+
+
 @pytest.mark.parametrize("other", ["isn", "client_port", "client"])
 def test_another_syn_is_a_first_one(xdp_wire: Wire, greylist: MakeGreylisting, other: str) -> None:
     """Of another ISN, port or address nothing is known, whatever came a second before."""

@@ -15,13 +15,13 @@ from synguard.handshake import Answer
 from synguard.model import HandshakeCounts
 from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.programs import TC_INGRESS_PROGRAM
+from synguard.probe.response_layout import encode_tick
 from synguard.probe.rules import (
     EVERYBODY,
     ListenerAction,
     ListenerRule,
     ListenerRules,
     SourceAction,
-    SourceRule,
     SourceRules,
 )
 from synguard.probe.spared_networks import SparedNetworks
@@ -37,7 +37,7 @@ from tests.kernel.responding import (
     source_rules,
     until,
 )
-from tests.kernel.wire import MakeWire, Wire
+from tests.kernel.wire import NS_PER_MS, MakeWire, Wire
 
 pytestmark = [pytest.mark.root, pytest.mark.kernel, pytest.mark.usefixtures("fresh_greylist")]
 
@@ -222,7 +222,8 @@ def test_new_terms_keep_the_hits(xdp_wire: Wire) -> None:
         rules.put({target: (action, until(wire, MINUTE_MS))})
         wire.syn(wire.connection(client=client))
         assert rules.hits(target) == turn
-        assert rules.read() == {target: SourceRule(action, until(wire, MINUTE_MS), turn)}
+        (rule,) = rules.read().values()
+        assert rule[:3] == (action, until(wire, MINUTE_MS), turn)
     rules.end([target])
     rules.put({target: (GREYLIST, until(wire, 1))})
     assert rules.hits(target) == 4
@@ -260,7 +261,27 @@ def test_a_listeners_rule_is_read_as_it_was_put(xdp_wire: Wire) -> None:
         answer = Answer(1460, 65535, scale, sack=True, timestamps=False, ttl=255, local=0, foreign=0)
         rule = ListenerRule(ListenerAction.COOKIE, until(wire, 1), canaries, answer)
         rules.put(listener, rule)
-        assert rules.read() == {listener: rule}
+        assert rules.read() == {listener: rule._replace(since_tick=encode_tick(wire.now_ns))}
+
+
+def test_new_terms_do_not_make_a_rule_younger(xdp_wire: Wire) -> None:
+    """It began when it began, until it was ended and begins again."""
+    wire = xdp_wire
+    connection = wire.connection()
+    sources, listeners = source_rules(wire), listener_rules(wire)
+    target, listener = ip_network(connection.client), connection.listener
+    began = []
+    for ends in (False, True, False):
+        until_ns = until(wire, MINUTE_MS)
+        sources.put({target: (GREYLIST, until_ns)})
+        listeners.put(listener, ListenerRule(ListenerAction.GREYLIST, until_ns))
+        began.append((sources.read()[target].since_tick, listeners.read()[listener].since_tick))
+        if ends:
+            sources.end([target])
+            listeners.end(listener)
+        wire.wait(100)
+    first, last = encode_tick(wire.now_ns - 300 * NS_PER_MS), encode_tick(wire.now_ns - 100 * NS_PER_MS)
+    assert began == [(first, first), (first, first), (last, last)]
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +300,7 @@ def test_without_room_none_of_the_new_ones_is_in_force(small: Probe) -> None:
     rules.put(held)
     with pytest.raises(UnsupportedError, match="no room"):
         rules.put({IPv4Network((0x0B000000 + index, 32)): (GREYLIST, 2) for index in range(10)})
-    assert rules.read() == {target: SourceRule(DROP, 1, 0) for target in held}
+    assert {target: rule[:3] for target, rule in rules.read().items()} == dict.fromkeys(held, (DROP, 1, 0))
     rules.put({IPv4Network((0x0C000000, 32)): (DROP, 3)})
     assert len(rules.read()) == 11
 

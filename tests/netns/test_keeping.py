@@ -15,7 +15,7 @@ from tests.pinning import pinned_sets
 
 from .commands import attached
 from .conftest import OpenListener, ShakeHands
-from .keeping import Frames, Keeping, counted, passed
+from .keeping import Frames, Keeping, counted
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 

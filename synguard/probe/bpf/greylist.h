@@ -108,6 +108,18 @@ static __always_inline enum grey_verdict greylist_syn(struct context *context, s
 	return verdict;
 }
 
+/* A client whose first SYN passed and was lost, in the flood that this greylist is to end, need not begin anew. Only a
+ * greylist that is younger than it remembers has such clients.
+ */
+static __always_inline int came_before_greylist(struct context *context, struct packet *packet, u32 since_tick)
+{
+	u32 now_tick = context->now_ns >> GREY_TICK_SHIFT;
+
+	return now_tick - since_tick <= GREY_FORGET_TICKS &&
+	       was_let_pass(context, packet, GREY_ADMIT_TICKS << (GREY_TICK_SHIFT - TICK_SHIFT),
+			    GREY_FORGET_TICKS << (GREY_TICK_SHIFT - TICK_SHIFT));
+}
+
 /* After the end nothing is dropped any more, but what comes again is still the attempt that it was. */
 static __always_inline enum grey_verdict remember_syn(struct context *context, struct packet *packet, struct grey *grey)
 {

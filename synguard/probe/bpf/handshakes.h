@@ -131,6 +131,26 @@ static __always_inline int record_syn(struct place *place, u32 isn, u64 now_ns, 
 	return verdict;
 }
 
+/* Whether this SYN came before, and not a moment ago: it was let pass, and had no answer, or none that arrived. */
+static __always_inline int was_let_pass(struct context *context, struct packet *packet, u32 least_ticks, u32 most_ticks)
+{
+	struct place place;
+	u32 slot, came_before = 0;
+	u16 gap;
+
+	if (!find_place(context, packet, &place))
+		return 0;
+	bpf_spin_lock(&place.bucket->lock);
+	slot = find_attempt(place.bucket, place.fingerprint, packet->sequence);
+	if (slot < BUCKET_SLOTS) {
+		gap = (u16)(context->now_ns >> TICK_SHIFT) - place.bucket->last_syn_tick[slot];
+		came_before = gap >= least_ticks && gap <= most_ticks &&
+			      !(place.bucket->flags[slot] & SLOT_DUPLICATED);
+	}
+	bpf_spin_unlock(&place.bucket->lock);
+	return came_before;
+}
+
 static __always_inline void read_slot(struct handshake_bucket *bucket, u32 slot, u64 now_ns,
 				      struct handshake *handshake)
 {

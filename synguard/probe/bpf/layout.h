@@ -45,7 +45,7 @@ struct block {
 	u64 until_ns; /* monotonic clock */
 	u64 hits;
 	u32 action;
-	u32 zero;
+	u32 since_tick; /* of GREY_TICK_SHIFT */
 };
 
 /* What is done about SYNs to a listener, whoever sends them. */
@@ -74,7 +74,7 @@ struct listener_rule {
 	s64 canaries; /* SYNs admitted by the greylist that may still be answered with a cookie */
 	struct answer answer;
 	u32 action;
-	u32 zero;
+	u32 since_tick; /* of GREY_TICK_SHIFT */
 };
 
 /* A network that no rule about a prefix or a listener touches, of mapped addresses; under it its IP version. */
