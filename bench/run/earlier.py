@@ -2,7 +2,7 @@
 
 The limit is the most SYNs a second of which the receiver's ring refuses next to none, which is how RFC 2544
 (26.1) measures throughput. It is sought from below, each flood half as fast again as the one before, until
-two in a row lose some; then between the fastest that was taken and the slowest that was not.
+three in a row lose some; then between the fastest that was taken and the slowest that was not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SLICES_MAX = 16
 #: A ring that refuses more than this share (0..1) has more to take than it can.
 _REFUSED_MOST = 0.01
 #: A machine's hiccup may lose frames at any pace: so many floods in a row lose some only beyond the limit.
-_LOSING_SLICES = 2
+_LOSING_SLICES = 3
 #: Floods between what was taken and what was not: each halves the distance.
 _NARROWING_SLICES = 3
 #: A generator that falls so far behind what is asked of it, so often in a row, is at its own limit.

@@ -15,6 +15,7 @@ from synguard.daemon.guard import Guard
 from synguard.daemon.rows import block_row
 from synguard.daemon.shared import Turns
 from synguard.endpoint import Listener
+from synguard.errors import SynguardError
 from synguard.model import RespondMode
 from synguard.probe.probe import Probe
 from synguard.probe.rules import ListenerRules, SourceRules
@@ -27,7 +28,7 @@ from synguard.respond.figures import Figures
 from synguard.respond.firewall import Way, cookie_loss, cookie_obstacle
 from synguard.respond.kernel import Rehearsal
 from synguard.respond.ledger import Ledger
-from synguard.respond.nft_blocks import NftBlocks
+from synguard.respond.nft_blocks import TABLE, NftBlocks, remove_table
 from synguard.respond.policy import Rules
 from synguard.respond.probe_kernel import ProbeKernel
 from synguard.respond.reconcile import Reconciler
@@ -47,7 +48,7 @@ def make_upkeep(
     Raises UnsupportedError where blocks are to be enforced by what is not there.
     """
     respond, figures, ledger = settings.respond, Figures(), Ledger(history)
-    nftables = NftBlocks(guard.names()) if respond.backend == "nftables" else None
+    nftables = _nftables(settings, guard, log)
     kernel = ProbeKernel(SourceRules(probe), ListenerRules(probe), nftables)
     blocks = Blocks(kernel, respond.max_blocks, figures=figures)
     book = Book(RespondMode.ENFORCE, blocks, ledger, history, log)
@@ -63,6 +64,18 @@ def make_upkeep(
     )
     reconciler = Reconciler(blocks, log, restores=respond.when_flushed == "restore")
     return Upkeep(responder, reconciler, figures, ledger, history, log)
+
+
+def _nftables(settings: Settings, guard: Guard, log: FilteringBoundLogger) -> NftBlocks | None:
+    """Return what drops instead of the probe, if it does; else a table that a killed daemon left goes."""
+    if settings.respond.backend == "nftables":
+        return NftBlocks(guard.names())
+    try:
+        if remove_table():
+            log.info("nftables.table_removed", table=f"inet {TABLE}", because='respond.backend is "xdp" now')
+    except SynguardError as error:
+        log.warning("nftables.not_asked", error=str(error), consequence="blocks left there end in their time")
+    return None
 
 
 def _rules(settings: Settings) -> Rules:

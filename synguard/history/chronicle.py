@@ -12,8 +12,8 @@ from synguard.history.series import Second
 
 #: A disk that hangs for longer costs the oldest of them.
 MAX_SECONDS = 600
-#: The blocks themselves wait elsewhere.
-MAX_RESPONSES = 10_000
+#: As many as there may be blocks, which may all come at once; the blocks themselves wait elsewhere.
+MAX_RESPONSES = 20_000
 #: Seconds in one transaction: with 64 listeners each, an opening that comes meanwhile waits some 20 ms.
 SECONDS_AT_ONCE = 30
 RESPONSES_AT_ONCE = 250

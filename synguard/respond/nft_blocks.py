@@ -10,6 +10,7 @@ each prefix length has a set of its own, so prefixes may overlap. Nothing outsid
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_network
@@ -17,6 +18,7 @@ from typing import Any
 
 from synguard.endpoint import Network
 from synguard.errors import SynguardError, UnsupportedError
+from synguard.probe.above import above
 from synguard.probe.rules import SourceAction, SourceRule
 from synguard.respond import nft
 
@@ -38,7 +40,7 @@ class NftBlocks:
     """The blocks in the table. Every method but the first raises as :func:`synguard.respond.nft.run` does.
 
     Args:
-        interfaces: the guarded ones; SYNs that come in by others are left alone.
+        interfaces: the guarded ones; SYNs that come in by others, not on top of them, are left alone.
         monotonic_ns: the clock that blocks are reckoned by.
 
     Raises:
@@ -131,27 +133,21 @@ class NftBlocks:
             {"flush": {"chain": {**_HERE, "name": CHAIN}}},
         ]
         there = {entry["set"]["name"] for entry in _listed() if "set" in entry}
+        entrances = self._entrances()
         for name in sorted(there | wanted):
             kind = "ipv4_addr" if name.startswith("v4") else "ipv6_addr"
             described = {"type": kind, "flags": ["timeout"], "stmt": [{"counter": None}]}
             commands.append({"add": {"set": {**_HERE, "name": name, **described}}})
-            commands.append({"add": {"rule": {**_HERE, "chain": CHAIN, "expr": self._rule(name)}}})
+            commands.append({"add": {"rule": {**_HERE, "chain": CHAIN, "expr": _rule(name, entrances)}}})
         return commands
 
-    def _rule(self, name: str) -> list[dict[str, Any]]:
-        version, length = name[1], int(name.rpartition("_")[2])
-        protocol = "ip" if version == "4" else "ip6"
-        source: dict[str, Any] = {"payload": {"protocol": protocol, "field": "saddr"}}
-        first = ip_network(f"0.0.0.0/{length}" if version == "4" else f"::/{length}")
-        if length < first.max_prefixlen:
-            source = {"&": [source, str(first.netmask)]}
-        entrance = {"meta": {"key": "iifname"}}
-        return [
-            {"match": {"op": "==", "left": entrance, "right": {"set": self._interfaces}}},
-            _IS_SYN,
-            {"match": {"op": "==", "left": source, "right": f"@{name}"}},
-            {"drop": None},
-        ]
+    def _entrances(self) -> list[str]:
+        """Return the interfaces by which their packets come: what is on top of one takes them over."""
+        names = set(self._interfaces)
+        for name in self._interfaces:
+            with contextlib.suppress(SynguardError):  # one that is waited for has nothing on top yet
+                names |= above(name).interfaces
+        return sorted(names)
 
     def _elements(self, blocks: Mapping[Network, tuple[int, str]]) -> list[dict[str, Any]]:
         """Return what puts elements in, or gives those that are there new terms.
@@ -182,6 +178,23 @@ def remove_table() -> bool:
         return False
     nft.run([{"delete": {"table": {"family": _FAMILY, "name": TABLE}}}])
     return True
+
+
+def _rule(name: str, entrances: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rule that drops SYNs of the sources in a set, by whichever of these interfaces they come."""
+    version, length = name[1], int(name.rpartition("_")[2])
+    protocol = "ip" if version == "4" else "ip6"
+    source: dict[str, Any] = {"payload": {"protocol": protocol, "field": "saddr"}}
+    first = ip_network(f"0.0.0.0/{length}" if version == "4" else f"::/{length}")
+    if length < first.max_prefixlen:
+        source = {"&": [source, str(first.netmask)]}
+    entrance = {"meta": {"key": "iifname"}}
+    return [
+        {"match": {"op": "==", "left": entrance, "right": {"set": list(entrances)}}},
+        _IS_SYN,
+        {"match": {"op": "==", "left": source, "right": f"@{name}"}},
+        {"drop": None},
+    ]
 
 
 def _set_of(target: Network) -> str:

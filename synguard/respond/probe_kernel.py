@@ -76,13 +76,24 @@ class ProbeKernel:
         if self._nftables is not None and drops:
             self._nftables.put(drops)
         if sources:
-            self._sources.put(sources)
+            self._put_sources(sources, drops)
         if self._nftables is not None and (others := sources.keys() - drops.keys()):
             # One that was dropped and is greylisted now must not be dropped on.
             self._nftables.end(others)
         for target, rule in rules.items():
             if isinstance(target, Listener):
                 self._put_listener(target, rule)
+
+    def _put_sources(
+        self, sources: Mapping[Network, tuple[SourceAction, int]], drops: Mapping[Network, tuple[int, str]]
+    ) -> None:
+        """Let the probe know them; what it has no room for, nftables must not drop on either."""
+        try:
+            self._sources.put(sources)
+        except SynguardError:
+            if self._nftables is not None and drops:
+                self._nftables.end(drops.keys() - self._sources.read().keys())
+            raise
 
     def _put_listener(self, listener: Listener, rule: Rule) -> None:
         action = _LISTENER_ACTIONS[rule.response]

@@ -69,13 +69,13 @@ def test_what_is_taken_beyond_the_limit_is_no_capacity() -> None:
     assert search.limited_by == "receiver"
 
 
-@pytest.mark.parametrize("hiccup", [100_000, 337_500])
-def test_a_hiccup_is_not_taken_for_the_limit(hiccup: float) -> None:
-    """One flood that loses some does not end the search when the next, faster one loses nothing."""
+@pytest.mark.parametrize("hiccup", [(100_000,), (225_000, 337_500)])
+def test_a_hiccup_is_not_taken_for_the_limit(hiccup: tuple[float, ...]) -> None:
+    """Floods that lose some do not end the search when the next, faster one loses nothing."""
     search = Search()
     while not search.done:
         pace = search.next_per_s
-        search.look(Slice(pace, pace, 0.3 if pace == hiccup or pace > 1_000_000 else 0.0))
+        search.look(Slice(pace, pace, 0.3 if pace in hiccup or pace > 1_000_000 else 0.0))
     assert search.capacity_per_s == pytest.approx(1_000_000, rel=0.1)
 
 
@@ -96,8 +96,8 @@ def test_the_search_comes_from_below_and_ends() -> None:
     machine = Machine(20_000_000, 400_000)
     seek(PLAN, machine.send)
     assert machine.asked_per_s[:4] == [100_000, 150_000, 225_000, 337_500]
-    assert max(machine.asked_per_s) < 2 * 400_000
-    assert len(machine.asked_per_s) < 10
+    assert max(machine.asked_per_s) < 3 * 400_000
+    assert len(machine.asked_per_s) <= 10
 
 
 def test_what_was_taken_is_what_was_sent_less_what_was_refused() -> None:

@@ -113,6 +113,14 @@ def test_syns_of_every_length_are_answered(served: Wire, options: object, payloa
     assert len(answer) == 14 + (20 if served.version == 4 else 40) + 24
 
 
+@pytest.mark.parametrize("to_all", ["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"])
+def test_what_was_sent_to_all_is_not_answered(served: Wire, to_all: str) -> None:
+    """No host takes TCP from a broadcast or multicast frame, nor does the probe for it."""
+    frame = syn(cookies(served))
+    assert served.deliver(bytes.fromhex(to_all.replace(":", "")) + frame[6:]) == "pass"
+    assert served.left == bytes.fromhex(to_all.replace(":", "")) + frame[6:]
+
+
 @pytest.mark.parametrize("tags", [b"\x81\x00\x00\x07", b"\x88\xa8\x00\x09\x81\x00\x20\x07"])
 def test_vlan_tags_are_kept(served: Wire, tags: bytes) -> None:
     """The answer goes into the VLAN from which it was asked for."""

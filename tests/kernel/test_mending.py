@@ -11,6 +11,8 @@ import structlog
 
 from synguard.block import Block
 from synguard.endpoint import Listener
+from synguard.errors import UsageError
+from synguard.probe.layout import BLOCK_LENGTHS_MAX
 from synguard.probe.rules import EVERYBODY, ListenerRules, SourceRules
 from synguard.respond.blocks import Blocks
 from synguard.respond.kernel import Rule
@@ -111,6 +113,20 @@ def test_what_nftables_drops_the_probe_counts(xdp_wire: Wire) -> None:
     assert behind.rules == {}
     kernel.end([client])
     assert kernel.sources() == {}
+
+
+def test_what_the_probe_does_not_take_nftables_does_not_drop(xdp_wire: Wire) -> None:
+    """A rule is in force in both, or was refused and is in neither; what was there before goes on."""
+    behind = FakeSet()
+    sources = SourceRules(xdp_wire.probe)
+    kernel = ProbeKernel(sources, ListenerRules(xdp_wire.probe), behind)
+    rule = Rule("drop", xdp_wire.now_ns + 60 * 10**9, comment="by hand")
+    held = [ip_network(f"10.0.0.0/{32 - index}") for index in range(BLOCK_LENGTHS_MAX)]
+    kernel.put(dict.fromkeys(held, rule))
+    with pytest.raises(UsageError, match="prefix lengths"):
+        kernel.put(dict.fromkeys([held[0], PREFIX], rule))
+    assert behind.rules.keys() == sources.read().keys() == set(held)
+    kernel.end(held)
 
 
 class FakeSet:

@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from synguard import client
 from synguard.errors import SynguardError
 
 from .conftest import OpenListener, StartDaemon
+from .devices import Workshop
 
 pytestmark = [pytest.mark.root, pytest.mark.netns, pytest.mark.kernel]
 
@@ -164,6 +167,40 @@ def test_new_terms_move_the_end(topology: Topology, start_daemon: StartDaemon) -
     assert 95 <= left_s(100.0) <= 101
     assert 895 <= left_s(900.0) <= 901
     assert 45 <= left_s(50.0) <= 51
+
+
+def test_what_comes_by_a_bridge_on_top_is_dropped(topology: Topology, tmp_path: Path) -> None:
+    """Behind a guarded port packets go on as the bridge's, and the rule knows them by either."""
+    with Workshop(topology) as workshop, contextlib.ExitStack() as stack:
+        way = workshop.bridge("br0", guard_port=True)
+        stack.enter_context(run_in(topology.server, lambda: socket.create_server((way.addresses[0], PORT))))
+        port = replace(topology.server, interface=way.guarded)
+        guard = stack.enter_context(Guard(port, tmp_path, "dry-run", NFTABLES))
+        guard.wait_until_ready()
+        answered = connect(topology, way.addresses[0], 3.0)
+        assert answered is not None
+        answered.close()
+        block(guard, f"{way.addresses[0].rpartition('.')[0]}.2")
+        assert connect(topology, way.addresses[0]) is None
+
+
+def test_what_a_killed_daemon_left_ends_with_the_next_one(
+    topology: Topology, open_listener: OpenListener, start_daemon: StartDaemon
+) -> None:
+    """Started to drop by XDP, it takes the table away: nobody else could end those blocks by hand."""
+    address = str(topology.server.ipv4.ip)
+    open_listener(address, PORT)
+    guard = start_daemon("dry-run", NFTABLES)
+    block(guard, str(topology.client.ipv4.ip), ttl_s=600.0)
+    os.kill(guard.pid, signal.SIGKILL)
+    guard.__exit__(None, None, None)
+    assert str(topology.client.ipv4.ip) in table(topology)
+    after = start_daemon("dry-run")
+    assert table(topology) == ""
+    client.request(after.socket, "block_remove", target=str(topology.client.ipv4.ip))
+    answered = connect(topology, address, 3.0)
+    assert answered is not None
+    answered.close()
 
 
 def test_somebody_elses_table_of_that_name_is_left_alone(

@@ -5,6 +5,7 @@
 #define COOKIE_FLOW 0x434f4f4bU /* in the place of an ISN: stands for the whole flow in the greylist's table */
 #define CURRENT_NAMESPACE ((u64)-1)
 #define TCP_LISTEN 10
+#define GROUP_ADDRESS 1 /* of a MAC address's first byte: broadcast and multicast */
 #define TCP_SIGNED NET32(0x01011312) /* RFC 2385: only the kernel has the key */
 
 /* What net/ipv4/syncookies.c keeps in the lowest bits of a cookie's timestamp. */
@@ -52,7 +53,7 @@ static __always_inline int load_tcp(struct xdp_md *frame, void *tcp, void *end, 
 }
 
 /* Copies the IP header and as much of the TCP header as is asked for. Returns where the IP header begins, or 0 for one
- * with options or extension headers, which the kernel answers better.
+ * with options or extension headers, which the kernel answers better, and for what was sent to all: that it ignores.
  */
 static __always_inline u32 load_headers(struct xdp_md *frame, struct packet *packet, struct headers *into,
 					u32 tcp_bytes)
@@ -62,7 +63,7 @@ static __always_inline u32 load_headers(struct xdp_md *frame, struct packet *pac
 	u16 protocol;
 	u32 ip_at;
 
-	if ((void *)(ethernet + 1) > cursor.end)
+	if ((void *)(ethernet + 1) > cursor.end || ethernet->h_dest[0] & GROUP_ADDRESS)
 		return 0;
 	protocol = ethernet->h_proto;
 	cursor.at = ethernet + 1;
