@@ -48,6 +48,7 @@ _CLOCKED: dict[str, list[tuple[str, Any]]] = {
     "bsd": [("MSS", 1460), ("NOP", None), ("WScale", 6), ("SAckOK", b""), _CLOCK],
     "macos": [("MSS", 1460), *[("NOP", None), ("WScale", 6)], *[("NOP", None)] * 2, _CLOCK, ("SAckOK", b"")],
     "ack": [("NOP", None), ("NOP", None), _CLOCK],
+    "sacking-ack": [("NOP", None), ("NOP", None), _CLOCK, ("NOP", None), ("NOP", None), ("SAck", (1, 2))],
 }
 
 
