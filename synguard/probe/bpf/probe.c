@@ -5,6 +5,11 @@
  */
 #include <uapi/linux/bpf.h>
 #include <linux/pkt_cls.h>
+
+/* To keep the variables of what is inlined told in five programs would be a seventh of the time to compile them. */
+#undef __always_inline
+#define __always_inline inline __attribute__((always_inline, nodebug))
+
 #include "layout.h"
 #include "packet.h"
 #include "siphash.h"
