@@ -21,7 +21,7 @@ MEETINGS = 199
 
 #: Handshakes of one client, a port each: as many fit beside each other in the table without loss.
 NUMBER = 40_000
-#: With an ISN each, too: of one ISN two in a bucket would be one by 16 bits of their fingerprints alone, and once in
+#: With an ISN each, too: two of one ISN in a bucket are one if 16 bits of their fingerprints are, and once in
 #: twenty times there are such two among so many.
 ONE_PORT_EACH = Steps(client_port=1, isn=65_537)
 
