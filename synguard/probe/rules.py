@@ -24,6 +24,9 @@ from synguard.probe.response_layout import decode_block_key, encode_block_key
 EVERYBODY = -1
 #: So long a greylist that is over knows what comes again, as bpf/greylist.h has it.
 LINGER_NS = 8 * 10**9
+#: A rule that ends so near to when it is to end is left as it is: the next daemon reckons ends from the wall
+#: clock.
+_SAME_END_NS = 50 * 10**6
 
 
 class SourceAction(IntEnum):
@@ -90,6 +93,9 @@ class SourceRules:
     def put(self, rules: Mapping[Network, tuple[SourceAction, int]]) -> None:
         """Let rules begin, or have new terms, each until a moment in ns. Hits go on.
 
+        A SYN that comes while a rule gets new terms is dropped and counted among the totals, but may be
+        missing among the rule's hits. One whose terms are those that it has is left alone: to 50 ms.
+
         Raises:
             UsageError: one more prefix length than the probe looks up; nothing was done.
             UnsupportedError: there is no room for them all; none of the new ones is in force.
@@ -100,6 +106,8 @@ class SourceRules:
         since_tick = response_layout.encode_tick(self._monotonic_ns())
         written = {}
         for target, (action, until_ns) in rules.items():
+            if self._is_as_asked(target, known.get(target), action, until_ns):
+                continue
             held = known.get(target) or SourceRule(action, until_ns, 0, since_tick)
             if target in self._lingering:
                 held = held._replace(since_tick=since_tick)
@@ -184,6 +192,13 @@ class SourceRules:
         for target in over:
             self._held.pop(target, None)
             self._lingering.pop(target, None)
+
+    def _is_as_asked(
+        self, target: Network, held: SourceRule | None, action: SourceAction, until_ns: int
+    ) -> bool:
+        if held is None or target in self._lingering:
+            return False
+        return held.action is action and abs(held.until_ns - until_ns) <= _SAME_END_NS
 
     def _check_lengths(self, targets: Iterable[Network]) -> None:
         used = set(map(_length, self._held))

@@ -230,6 +230,19 @@ def test_new_terms_keep_the_hits(xdp_wire: Wire) -> None:
     assert rules.hits(ip_network("192.0.2.1")) == 0
 
 
+def test_terms_that_a_rule_has_already_change_nothing(xdp_wire: Wire) -> None:
+    """Nothing is written, so that no SYN that comes meanwhile is missing among its hits."""
+    wire = xdp_wire
+    target = ip_network(wire.client())
+    until_ns = until(wire, MINUTE_MS)
+    rules = source_rules(wire)
+    for ends_ns, kept_ns in ((0, 0), (40, 0), (-40, 0), (60, 60), (20, 60)):
+        rules.put({target: (DROP, until_ns + ends_ns * NS_PER_MS)})
+        assert rules.read()[target].until_ns == until_ns + kept_ns * NS_PER_MS
+    rules.put({target: (COUNT, until_ns)})
+    assert rules.read()[target][:2] == (COUNT, until_ns)
+
+
 def test_whoever_comes_next_holds_what_is_there(xdp_wire: Wire) -> None:
     """Rules that an earlier daemon left are read, looked up, and can be ended."""
     wire = xdp_wire
