@@ -32,7 +32,7 @@ from bench.live.receivers import receivers
 from bench.live.receiving import Receiver
 from bench.live.wire import wire_into
 from bench.net.namespaces import Topology
-from bench.net.promptness import put_first
+from bench.net.promptness import awake, put_first
 from bench.results.model import Trial
 from bench.scenario.model import CostScenario, LiveScenario
 from synguard.errors import UnsupportedError, UsageError
@@ -61,6 +61,8 @@ def play(scenario: LiveScenario, tell: Callable[[str], None]) -> Generator[Trial
         rungs = stack.enter_context(receivers(scenario.programs, scenario.blocks))
         writer = stack.enter_context(closing(Writer.load()))
         topology = stack.enter_context(Topology(receiver_cpu=cpus[0]))
+        if not stack.enter_context(awake()):
+            tell("the receiver's CPU may sleep between packets: programs of few ns may not be measurable")
         for thread in topology.receiver_threads:
             put_first(thread)
         wire = stack.enter_context(wire_into(topology, writer, cpus[-1]))

@@ -18,7 +18,7 @@ from bench.results.model import Label, Trial, now
 from bench.scenario.model import Family, LiveScenario
 
 #: Slices that were no result, for want of the right pace or of a quiet machine, are repeated so often.
-_TRIES = 10
+_TRIES = 20
 
 #: By program, packet and family: the gap between packets that fitted last.
 Paces = dict[tuple[str, str, Family], float]

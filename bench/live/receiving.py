@@ -97,7 +97,10 @@ def next_gap_ns(gap_ns: float, seen: Slice) -> float:
     if seen.busy >= BUSY_SOUGHT and seen.refused_share > most:
         # Between that at which they came and that at which they were taken: it could have taken more.
         return seen.span_s * 1e9 / math.sqrt(seen.sent * max(seen.received, 1))
-    return gap_ns * _FASTER if seen.busy < BUSY_SOUGHT or seen.refused_share < least else gap_ns
+    if seen.busy < BUSY_SOUGHT or seen.refused_share < least:
+        # A thread that rests also wakes and sleeps: it could take more than this.
+        return gap_ns * min(_FASTER, seen.busy / BUSY_SOUGHT)
+    return gap_ns
 
 
 @dataclass(frozen=True, slots=True)

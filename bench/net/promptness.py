@@ -14,6 +14,7 @@ import platform
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 #: ``sched_setattr``, by machine.
 _SYSCALL_NUMBERS = {"x86_64": 314, "aarch64": 274, "riscv64": 274, "s390x": 345, "ppc64le": 355}
@@ -22,6 +23,10 @@ _SLICE_NS = 100_000
 _NICENESS = -20
 #: ``struct sched_attr``: size, policy, flags, nice, priority, runtime, deadline, period.
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")
+
+#: Whoever holds this open says how long a CPU may take to wake, in µs.
+_DMA_LATENCY = Path("/dev/cpu_dma_latency")
+_IDLE_DRIVER = Path("/sys/devices/system/cpu/cpuidle/current_driver")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,6 +53,25 @@ def alone() -> Iterator[None]:
     finally:
         os.sched_setscheduler(0, policy, parameters)
         os.sched_setaffinity(0, affinity)
+
+
+@contextmanager
+def awake() -> Iterator[bool]:
+    """Keep this machine's idle CPUs from sleeping, while the ``with`` block lasts; yield whether they obey.
+
+    A virtual CPU that halts needs tens of microseconds to wake, in which 10 M packets/s fill a ring of 256
+    twice: measured, an empty program was then busy for 30 to 70 % of the time while its ring refused 5 %.
+    Needs a driver of idle states and the right to write to ``/dev/cpu_dma_latency``
+    (Documentation/power/pm_qos_interface.rst).
+    """
+    try:
+        latency = _DMA_LATENCY.open("r+b", buffering=0)
+    except OSError:
+        yield False
+        return
+    with latency:
+        latency.write(struct.pack("=i", 0))
+        yield _IDLE_DRIVER.exists() and _IDLE_DRIVER.read_text().strip() != "none"
 
 
 def ask_for_promptness(pid: int) -> None:

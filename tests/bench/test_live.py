@@ -84,6 +84,15 @@ def test_a_pace_is_found_at_which_the_ring_refuses_few(own_ns: float) -> None:
     assert all(REFUSED_SOUGHT[0] <= share <= REFUSED_SOUGHT[1] for share in shares[-10:])
 
 
+def test_a_pace_far_too_slow_is_left_at_once() -> None:
+    """As after a slice in which pages did not go round: the thread's time tells how far off it is."""
+    gap_ns = 160.0
+    for _ in range(3):
+        seen = Slice(1000, 1000, 1000, 0, 45 * 1000, gap_ns * 1000 / 1e9)
+        gap_ns = next_gap_ns(gap_ns, seen)
+    assert gap_ns < 55
+
+
 class FakeReceiver:
     """Answers with prepared slices, the last of them again and again."""
 
