@@ -18,6 +18,7 @@ from bench.measure.observation import Busy, Earlier, Flood, Observation
 from bench.measure.usage import Mark, UsageMeter
 from bench.net.counters import read_wire
 from bench.net.namespaces import wait_until, write_sysctls
+from bench.net.promptness import before_all
 from bench.peers.clients import GoodClient
 from bench.peers.servers import serve
 from bench.run.arena import Arena
@@ -68,6 +69,8 @@ class FloodTrial:
         self._set_sysctls()
         self._arena.check_clean()
         with contextlib.ExitStack() as stack:
+            if self._seeks_capacity:
+                stack.enter_context(before_all(self._topology.receiver_threads))
             floods = stack.enter_context(Floods(scenario, self._arena))
             if scenario.answers_vanish or any(one.answers_by_xdp for one in chosen(scenario.defence)):
                 stack.enter_context(self._arena.far_end())
@@ -85,10 +88,14 @@ class FloodTrial:
             earlier = self._prepare(floods)
             return self._flood(floods, before, earlier)
 
+    @property
+    def _seeks_capacity(self) -> bool:
+        return any(spec.of_capacity is not None for spec in self._scenario.floods)
+
     def _prepare(self, floods: Floods) -> Earlier:
         """Flood until a response stands, and until it is known how much it takes."""
         earlier = self._prelude(floods)
-        if any(spec.of_capacity is not None for spec in self._scenario.floods):
+        if self._seeks_capacity:
             self._search, sent = seek(floods.plans[0], partial(self._send_first, floods))
             floods.know_capacity(self._search.capacity_per_s)
             # A flood beyond all limits may have broken what stood.

@@ -1,17 +1,29 @@
-"""Keeping CPUs awake while nanoseconds are measured."""
+"""Threads that stand in for interrupts, and CPUs that are kept awake, while something is measured."""
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.net import promptness
-from bench.net.promptness import awake
+from bench.net.promptness import ask_for_promptness, awake, before_all
 
 pytestmark = pytest.mark.root
 DEVICE = Path("/dev/cpu_dma_latency")
+
+
+@pytest.fixture
+def thread() -> Iterator[int]:
+    """Yield the pid of a process that runs promptly, as a receiver does."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        ask_for_promptness(process.pid)
+        yield process.pid
+        process.kill()
 
 
 def allowed_us() -> int:
@@ -41,3 +53,16 @@ def test_where_it_cannot_be_asked_for_it_is_told(monkeypatch: pytest.MonkeyPatch
         with awake() as obeyed:
             assert obeyed is (driver != "none")
         assert (tmp_path / "latency").read_bytes() == bytes(4)
+
+
+def test_a_receiver_goes_before_all_while_its_capacity_is_sought(thread: int) -> None:
+    """And takes turns with the others, as before, when it is flooded beyond that."""
+
+    def scheduled() -> tuple[int, int]:
+        return os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)
+
+    before = scheduled()
+    assert before == (os.SCHED_OTHER, -20)
+    with before_all([thread]):
+        assert os.sched_getscheduler(thread) == os.SCHED_FIFO
+    assert scheduled() == before
