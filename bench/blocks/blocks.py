@@ -30,7 +30,7 @@ from synguard.endpoint import Network
 from synguard.probe.probe import Probe
 from synguard.probe.programs import XDP_PROGRAM
 from synguard.probe.reader import ProbeReader
-from synguard.probe.rules import SourceAction, SourceRules
+from synguard.probe.source_rules import SourceAction, SourceRules
 
 STRANGER, OF_BLOCKED = "SYN of a stranger", "SYN of the blocked"
 _TURNS = 8

@@ -22,7 +22,7 @@ from synguard.probe.compiler import LoadedObject, load_object
 from synguard.probe.probe import Groups, Loader, Probe, Sizes
 from synguard.probe.programs import TC_EGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.reader import ProbeReader
-from synguard.probe.rules import SourceAction, SourceRules
+from synguard.probe.source_rules import SourceAction, SourceRules
 from synguard.probe.syscall import map_memlock_bytes
 
 #: Nothing but the return value: what the loop, the writer and the call cost.

@@ -17,8 +17,9 @@ from synguard.daemon.shared import Turns
 from synguard.endpoint import Listener
 from synguard.errors import SynguardError
 from synguard.model import RespondMode
+from synguard.probe.listener_rules import ListenerRules
 from synguard.probe.probe import Probe
-from synguard.probe.rules import ListenerRules, SourceRules
+from synguard.probe.source_rules import SourceRules
 from synguard.probe.spared_networks import SparedNetworks
 from synguard.respond import protected
 from synguard.respond.blocks import Blocks

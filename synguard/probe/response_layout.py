@@ -18,6 +18,8 @@ ANSWER = struct.Struct("=HHBBBB")
 LISTENER_RULE = struct.Struct("=Qq8sII")
 SPARED_KEY = struct.Struct("=I16s")
 NO_WINDOW_SCALE = 255
+#: So long a greylist that is over knows what comes again, as bpf/greylist.h has it.
+LINGER_NS = 8 * 10**9
 #: A tick is so many bits of ns, and 32 bits of them are kept.
 _TICK_SHIFT = 23
 #: Offset in a ``struct source`` of when its clock was seen (ns), of SYNs that missed it (32 bits) and that

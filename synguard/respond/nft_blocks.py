@@ -19,7 +19,7 @@ from typing import Any
 from synguard.endpoint import Network
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe.above import above
-from synguard.probe.rules import SourceAction, SourceRule
+from synguard.probe.source_rules import SourceAction, SourceRule
 from synguard.respond import nft
 
 TABLE = "synguard"

@@ -7,14 +7,8 @@ from typing import Protocol
 
 from synguard.endpoint import Listener, Network, Target
 from synguard.errors import SynguardError
-from synguard.probe.rules import (
-    ListenerAction,
-    ListenerRule,
-    ListenerRules,
-    SourceAction,
-    SourceRule,
-    SourceRules,
-)
+from synguard.probe.listener_rules import ListenerAction, ListenerRule, ListenerRules
+from synguard.probe.source_rules import SourceAction, SourceRule, SourceRules
 from synguard.respond.firewall import cookie_answer
 from synguard.respond.kernel import Rule
 

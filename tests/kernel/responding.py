@@ -8,7 +8,8 @@ from ipaddress import ip_network
 from synguard.endpoint import Address, Network
 from synguard.model import SourceReading
 from synguard.probe import address_layout, layout
-from synguard.probe.rules import ListenerAction, ListenerRule, ListenerRules, SourceAction, SourceRules
+from synguard.probe.listener_rules import ListenerAction, ListenerRule, ListenerRules
+from synguard.probe.source_rules import SourceAction, SourceRules
 from tests.kernel.wire import NS_PER_MS, Connection, Wire
 
 #: Of an IPv4 and of an IPv6 prefix.

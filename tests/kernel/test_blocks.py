@@ -10,8 +10,9 @@ import pytest
 from synguard.block import Block
 from synguard.model import HandshakeCounts
 from synguard.probe import response_layout
+from synguard.probe.listener_rules import ListenerRules
 from synguard.probe.programs import TC_INGRESS_PROGRAM
-from synguard.probe.rules import ListenerRules, SourceAction, SourceRules
+from synguard.probe.source_rules import SourceAction, SourceRules
 from synguard.respond.blocks import Blocks
 from synguard.respond.probe_kernel import ProbeKernel
 from tests.kernel.wire import MakeWire, Wire

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from synguard.handshake import ClockProof
-from synguard.probe.rules import SourceAction
+from synguard.probe.source_rules import SourceAction
 from tests.kernel.responding import MINUTE_MS, source_rules, until
 from tests.kernel.wire import Connection, Wire
 

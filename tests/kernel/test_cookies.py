@@ -15,7 +15,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from synguard.handshake import Answer
-from synguard.probe.rules import EVERYBODY, ListenerAction, ListenerRule
+from synguard.probe.listener_rules import EVERYBODY, ListenerAction, ListenerRule
 from synguard.probe.spared_networks import SparedNetworks
 from tests.kernel.conftest import SECRET
 from tests.kernel.listening import connect_as, server_of, set_sysctl

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from synguard.model import HandshakeCounts
-from synguard.probe.rules import LINGER_NS
+from synguard.probe.response_layout import LINGER_NS
 from tests.kernel.cpus import on_two_cpus
 from tests.kernel.responding import KINDS, MakeGreylisting, OfNetwork, of_prefix, of_source
 from tests.kernel.wire import NS_PER_MS, Wire

@@ -11,7 +11,7 @@ import pytest
 from bench.cost.frames import Segment
 from bench.cost.writer import Stream
 from synguard.probe.loss import GREY_CELLS, GREY_LINES, greylist_loss
-from synguard.probe.rules import SourceAction, SourceRules
+from synguard.probe.source_rules import SourceAction, SourceRules
 from tests.kernel.conftest import SECRET
 from tests.kernel.flood import NS_PER_S, Flood, own_flood
 

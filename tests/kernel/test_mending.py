@@ -13,7 +13,8 @@ from synguard.block import Block
 from synguard.endpoint import Listener
 from synguard.errors import UsageError
 from synguard.probe.layout import BLOCK_LENGTHS_MAX
-from synguard.probe.rules import EVERYBODY, ListenerRules, SourceRules
+from synguard.probe.listener_rules import EVERYBODY, ListenerRules
+from synguard.probe.source_rules import SourceRules
 from synguard.respond.blocks import Blocks
 from synguard.respond.kernel import Rule
 from synguard.respond.probe_kernel import ProbeKernel

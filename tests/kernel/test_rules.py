@@ -13,17 +13,11 @@ from synguard.endpoint import Listener, Network
 from synguard.errors import UnsupportedError, UsageError
 from synguard.handshake import Answer
 from synguard.model import HandshakeCounts
+from synguard.probe.listener_rules import EVERYBODY, ListenerAction, ListenerRule, ListenerRules
 from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.programs import TC_INGRESS_PROGRAM
 from synguard.probe.response_layout import encode_tick
-from synguard.probe.rules import (
-    EVERYBODY,
-    ListenerAction,
-    ListenerRule,
-    ListenerRules,
-    SourceAction,
-    SourceRules,
-)
+from synguard.probe.source_rules import SourceAction, SourceRules
 from synguard.probe.spared_networks import SparedNetworks
 from tests.kernel.cpus import on_two_cpus
 from tests.kernel.responding import (

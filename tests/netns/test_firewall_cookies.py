@@ -19,9 +19,9 @@ from synguard.model import ListenerReading
 from synguard.probe import attach
 from synguard.probe.claim import Claim
 from synguard.probe.interfaces import find_interface
+from synguard.probe.listener_rules import EVERYBODY, ListenerAction, ListenerRule, ListenerRules
 from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.reader import ProbeReader
-from synguard.probe.rules import EVERYBODY, ListenerAction, ListenerRule, ListenerRules
 from synguard.respond.firewall import Way, cookie_answer, cookie_obstacle
 from tests.netns.commands import run
 from tests.netns.firewalls import FIREWALLS, NATTED_PORT, PORT, SINGLED_OUT
