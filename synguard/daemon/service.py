@@ -123,7 +123,7 @@ def _guard(
     guard: Guard,
     keeper: Keeper,
     probe: Probe,
-    log_lines: observe_log.LineWriter,
+    log_lines: observe_log.Lines,
     stop: StopRequest,
     facts: Callable[[], dict[str, Any]],
 ) -> None:

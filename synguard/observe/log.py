@@ -1,23 +1,24 @@
-"""The log: structlog's events as JSON lines, or readable and coloured on a terminal."""
+"""The log: structlog's events as JSON lines, readable on a terminal, with fields in the journal."""
 
 from __future__ import annotations
 
 import logging
-import select
 import sys
-from typing import Literal, TextIO
+from typing import Any, Literal, Protocol, TextIO
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from synguard.observe.journal import JournalWriter, fields_of, leads_to_journal
+from synguard.observe.patience import has_room
 from synguard.observe.text import printable
 
+#: Arguments of a logger's method, as structlog takes them from the last processor.
+_Call = tuple[tuple[str], dict[str, Any]]
 LogFormat = Literal["auto", "json", "console"]
 
 #: The levels that ``log.level`` may name, the most talkative first.
 LEVELS = ("debug", "info", "warning", "error")
-#: How long a line waits for a reader that is behind, unless the one before waited in vain.
-PATIENCE_MS = 100
 
 
 class LineWriter:
@@ -50,11 +51,16 @@ class LineWriter:
             descriptor = self._stream.fileno()
         except (OSError, ValueError):  # Text in memory, or closed: writing will tell.
             return True
-        room = select.poll()
-        room.register(descriptor, select.POLLOUT)
-        return bool(room.poll(0 if self._behind else PATIENCE_MS))
+        return has_room(descriptor, patient=not self._behind)
 
     debug = info = warning = warn = error = exception = critical = fatal = msg
+
+
+class Lines(Protocol):
+    """Where log lines go."""
+
+    #: Lines that could not be written.
+    lost_lines: int
 
 
 class _LibraryRecords(logging.Handler):
@@ -71,21 +77,20 @@ class _LibraryRecords(logging.Handler):
         )
 
 
-def configure(
-    level: str = "info", log_format: LogFormat = "auto", stream: TextIO | None = None
-) -> LineWriter:
+def configure(level: str = "info", log_format: LogFormat = "auto", stream: TextIO | None = None) -> Lines:
     """Set up structlog for this process, and return the writer that counts lost lines.
 
     Args:
         level: one of ``LEVELS``; events below it are dropped.
         log_format: ``auto`` is ``console`` on a terminal and ``json`` elsewhere.
-        stream: where lines go; standard output by default.
+        stream: where lines go; standard output by default. One that systemd connected to its journal is
+            left for the journal's own protocol, which knows more than lines.
 
     Raises KeyError on an unknown level.
 
     """
     target = stream or sys.stdout
-    writer = LineWriter(target)
+    writer = _journal_behind(target) or LineWriter(target)
     level_number = logging.getLevelNamesMapping()[level.upper()]
     readable = log_format == "console" or (log_format == "auto" and target.isatty())
     structlog.configure(
@@ -94,7 +99,7 @@ def configure(
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
-            *_renderers(readable, colours=target.isatty()),
+            *_rendering(_renderers(readable, colours=target.isatty()), writer),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level_number),
         logger_factory=lambda *_: writer,
@@ -102,6 +107,29 @@ def configure(
     )
     logging.basicConfig(handlers=[_LibraryRecords()], level=max(level_number, logging.WARNING), force=True)
     return writer
+
+
+def _journal_behind(target: TextIO) -> JournalWriter | None:
+    try:
+        return JournalWriter() if leads_to_journal(target) else None
+    except OSError:  # lines reach it by the stream, though without fields
+        return None
+
+
+def _rendering(renderers: list[Processor], writer: LineWriter | JournalWriter) -> list[Processor]:
+    """Return the last processors: what they render goes to the journal with fields."""
+    if isinstance(writer, LineWriter):
+        return renderers
+
+    def for_journal(
+        logger: WrappedLogger, method: str, event: EventDict
+    ) -> tuple[tuple[str], dict[str, Any]]:
+        fields, line = fields_of(str(event.get("level", method)), event), event
+        for render in renderers:
+            line = render(logger, method, line)  # type: ignore[assignment]
+        return (str(line),), {"fields": fields}
+
+    return [for_journal]
 
 
 def _renderers(readable: bool, colours: bool) -> list[Processor]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from synguard.observe.journal import message_id
 from tests.service.machine import Machine
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
@@ -22,6 +23,10 @@ ip link set far0 up
 ip route add default via 192.0.2.2
 """
 
+
+#: Answers nobody.
+SILENT = "198.51.100.7"
+SILENT_SOURCE = "/srv/synguard/tests/service/silent_source.py"
 
 PLACES = (
     *("/etc", "/opt", "/run", "/usr/local", "/var/lib", "/sys/fs/bpf", "/tmp", "/var/tmp"),
@@ -116,6 +121,32 @@ def test_it_has_only_the_capabilities_it_needs(installed: Machine) -> None:
     effective = int(next(line for line in lines if line.startswith("CapEff")).split()[1], 16)
     net_admin, sys_admin, perfmon, bpf = 12, 21, 38, 39  # include/uapi/linux/capability.h
     assert effective == 1 << net_admin | 1 << sys_admin | 1 << perfmon | 1 << bpf
+
+
+def test_the_journal_knows_priority_and_kind(installed: Machine) -> None:
+    """A flood's alert is found by its priority, by its kind's id and by its source; nothing is said twice."""
+    installed.run("ip", "neighbour", "replace", "192.0.2.2", "lladdr", "02:00:00:00:00:02", "dev", GUARDED)
+    installed.run("python3", SILENT_SOURCE, SILENT, "192.0.2.1")
+    found = [
+        installed.poll("journalctl", "--unit", "synguard", *match, "--output", "json", want="alert.raised")
+        for match in (
+            ["--priority", "warning"],
+            [f"MESSAGE_ID={message_id('alert.raised')}"],
+            [f"SYNGUARD_SOURCE={SILENT}"],
+        )
+    ]
+    raised = [
+        entry
+        for output in found
+        for entry in map(json.loads, output.splitlines())
+        if entry.get("SYNGUARD_EVENT") == "alert.raised"
+    ]
+    assert len(raised) == len(found)
+    (entry,) = {entry["__CURSOR"]: entry for entry in raised}.values()
+    assert (entry["PRIORITY"], entry["_SYSTEMD_UNIT"]) == ("4", "synguard.service")
+    assert json.loads(entry["MESSAGE"])["source"] == SILENT
+    alerts = json.loads(installed.run("synguard", "alerts", "--format", "json").stdout)
+    assert [str(alert["id"]) for alert in alerts] == [entry["SYNGUARD_ALERT_ID"]]
 
 
 def test_a_killed_daemon_comes_back_and_guards_again(installed: Machine) -> None:
