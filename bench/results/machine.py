@@ -12,6 +12,7 @@ from pathlib import Path
 
 import synguard
 from bench.results.model import Machine
+from synguard.commit import commit_of
 
 ROOT = Path(__file__).parents[2]
 #: Also where a user's PATH does not lead.
@@ -44,23 +45,12 @@ def this_machine() -> Machine:
 def _versions() -> dict[str, str | None]:
     return {
         "synguard": synguard.__version__,
-        "commit": commit(ROOT),
+        "commit": commit_of(ROOT),
         "python": platform.python_version(),
         # By its metadata: to import bcc loads 73 MB of LLVM.
         "bcc": _distributed("bcc"),
         "pyroute2": _distributed("pyroute2"),
     } | {name: version_in(_said(command)) for name, command in _ASK.items()}
-
-
-def commit(checkout: Path) -> str | None:
-    """Return a checkout's commit, with ``-dirty`` where tracked files differ; None where git cannot say."""
-    # Under sudo the checkout is somebody else's, of which git would not speak.
-    git = ("git", "-C", str(checkout), "-c", f"safe.directory={checkout}")
-    head = _said((*git, "rev-parse", "HEAD"))
-    if not re.fullmatch(r"[0-9a-f]{40,64}", head.strip()):
-        return None
-    changed = _said((*git, "status", "--porcelain", "--untracked-files=no"))
-    return head.strip()[:12] + ("-dirty" if changed.strip() else "")
 
 
 def version_in(said: str) -> str | None:

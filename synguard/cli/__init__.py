@@ -8,15 +8,15 @@ import sys
 
 import click
 
-from synguard import __version__
 from synguard.cli.lazy import LazyGroup
 
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
         from synguard.cli.output import write  # noqa: PLC0415 - the daemon prints nothing
+        from synguard.cli.version import version_text  # noqa: PLC0415 - nobody else asks for it
 
-        write(f"synguard {__version__}")
+        write(version_text())
         ctx.exit()
 
 
@@ -27,7 +27,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, asked: bool) 
     is_eager=True,
     expose_value=False,
     callback=_show_version,
-    help="Show the version and exit.",
+    help="Show version, commit and layout of the probe's maps, and exit.",
 )
 def cli() -> None:
     """See SYN floods as they begin: who, against what, does it hurt, and what is safe to do."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from synguard.commit import commit_of
 from synguard.observe.journal import message_id
 from tests.service.machine import Machine
 
@@ -71,6 +72,11 @@ def test_install_starts_it_at_once_and_at_boot(installed: Machine) -> None:
     """After `make install` the service is active, and enabled for the next boot."""
     assert installed.run("systemctl", "is-active", "synguard").stdout.strip() == "active"
     assert installed.run("systemctl", "is-enabled", "synguard").stdout.strip() == "enabled"
+
+
+def test_it_knows_which_commit_was_installed(installed: Machine) -> None:
+    """Although an installation has no git."""
+    assert f"(commit {commit_of()}, " in installed.run("synguard", "--version").stdout
 
 
 def test_the_default_configuration_guards_the_default_route(installed: Machine) -> None:

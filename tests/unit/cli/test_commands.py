@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -31,8 +32,11 @@ def _process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str
 
 
 def test_version() -> None:
-    """``--version`` names the program and its version."""
-    assert _process("--version").stdout == f"synguard {synguard.__version__}\n"
+    """``--version`` names the program, its version, its commit and the layout of its maps."""
+    said = _process("--version").stdout
+    digits = "[0-9a-f]{12}"
+    version = re.escape(synguard.__version__)
+    assert re.fullmatch(rf"synguard {version} \(commit {digits}(-dirty)?, layout {digits}\)\n", said)
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["block", "add"]])
