@@ -14,6 +14,7 @@ from synguard.daemon.control import ControlServer
 from synguard.daemon.egress import Egress
 from synguard.daemon.guard import Guard
 from synguard.daemon.lookout import Lookout
+from synguard.daemon.one_line import OneLine
 from synguard.daemon.pace import Pace
 from synguard.daemon.seconds import Seconds
 from synguard.daemon.stopping import StopRequest
@@ -66,6 +67,8 @@ class Watch:
         self._seconds = Seconds(
             lambda: self.reader.listeners(time.monotonic_ns()), settings.history.series_listeners
         )
+        self._one_line = OneLine()
+        self._heart = systemd.Heart()
         self._pace = Pace(settings.probe.poll_interval_ms / 1000)
         self._log = log
         self._stop = asyncio.Event()
@@ -82,7 +85,7 @@ class Watch:
             await control.start()
             await self._take_over()
             self._log.info("daemon.ready", memlock_bytes=self._probe.memlock_bytes())
-            systemd.notify("READY=1\nSTATUS=Guarding")
+            systemd.notify(f"READY=1\n{self._status()}")
             await self._until_stopped()
             # For the figures alone: what came since the last read is not to be missing in them.
             self.snapshot = self.reader.read(time.monotonic_ns(), time.time())
@@ -133,6 +136,15 @@ class Watch:
         await asyncio.to_thread(self.guard.verify, self._probe, self.reader.interface_packets)
         self.cases.tidy()
         await self._kept(self.upkeep.tidy)
+        if systemd.has_manager():
+            systemd.notify(self._status())
+
+    def _status(self) -> str:
+        if self.snapshot is None:
+            return "STATUS=Guarding"
+        blocks = len(self.upkeep.responder.book.blocks)
+        alerts = len(self.detector.open_alerts())
+        return f"STATUS={self._one_line.text(self.guard.names(), self.snapshot, alerts, blocks)}"
 
     async def _look_after(self) -> None:
         await self._kept(self.upkeep.look_after)
@@ -160,6 +172,7 @@ class Watch:
             await asyncio.sleep(due_s - time.monotonic())
             began_s = time.thread_time()
             self._read(pause_s)
+            self._heart.beat()
             spent_s = time.thread_time() - began_s
             pause_s = self._pace.pause_s(spent_s, active=self.reader.active, hurry=self.detector.hurries)
             due_s = max(due_s + pause_s, time.monotonic())

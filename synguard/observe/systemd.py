@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
@@ -22,3 +23,43 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
         except OSError:
             return False
     return True
+
+
+def has_manager(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether anybody is told by :func:`notify`."""
+    return bool(environment.get("NOTIFY_SOCKET"))
+
+
+class Heart:
+    """Tells systemd's watchdog that a loop goes round, four times in the time after which it would act.
+
+    Without a watchdog, or with one that means another process, it is silent: sd_watchdog_enabled(3).
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._environment = environment
+        self._monotonic_s = monotonic_s
+        self._interval_s = _watchdog_s(environment) / 4
+        self._due_s = 0.0
+
+    def beat(self) -> None:
+        """Say that all is well; to be called by what would stand still if it were not."""
+        now_s = self._monotonic_s()
+        if self._interval_s and now_s >= self._due_s:
+            self._due_s = now_s + self._interval_s
+            notify("WATCHDOG=1", self._environment)
+
+
+def _watchdog_s(environment: Mapping[str, str]) -> float:
+    """Return how long the watchdog waits; 0 without one."""
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return 0.0
+    try:
+        return max(int(environment.get("WATCHDOG_USEC", "0")), 0) / 1e6
+    except ValueError:
+        return 0.0

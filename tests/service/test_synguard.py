@@ -62,6 +62,11 @@ def status(machine: Machine) -> dict[str, Any]:
     return answer
 
 
+def restarted(machine: Machine) -> int:
+    """Return how often systemd has started the service anew."""
+    return int(machine.run("systemctl", "show", "--property", "NRestarts", "--value", "synguard").stdout)
+
+
 def attachments(machine: Machine) -> str:
     """Return what hangs on the guarded interface: XDP programs, qdiscs and filters."""
     links = machine.run("ip", "-details", "link", "show", GUARDED).stdout
@@ -164,6 +169,24 @@ def test_a_killed_daemon_comes_back_and_guards_again(installed: Machine) -> None
     answer = status(installed)
     assert answer["pid"] != pid
     assert [each["attached"] for each in answer["interfaces"]] == [True]
+
+
+def test_a_daemon_that_stands_still_is_started_anew(installed: Machine) -> None:
+    """The watchdog is fed by the loop that reads the probe, and by nothing beside it."""
+    pid, restarts = status(installed)["pid"], restarted(installed)
+    installed.run("kill", "-STOP", str(pid))
+    installed.poll("systemctl", "show", "--property", "NRestarts", "synguard", want=f"={restarts + 1}")
+    installed.poll("systemctl", "show", "--property", "ActiveState", "synguard", want="=active")
+    assert status(installed)["pid"] != pid
+    assert "Watchdog timeout" in installed.run("journalctl", "--unit", "synguard", "--no-pager").stdout
+
+
+def test_systemctl_status_says_how_it_fares(installed: Machine) -> None:
+    """Which interfaces, how many SYNs, alerts and blocks."""
+    said = installed.poll(
+        "systemctl", "show", "--property", "StatusText", "--value", "synguard", want="SYN/s"
+    )
+    assert said.strip() == f"Guarding {GUARDED}: 0 SYN/s, 0 open alerts, 0 blocks"
 
 
 def test_stopping_detaches_everything(installed: Machine) -> None:
