@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -134,6 +135,18 @@ def test_it_has_only_the_capabilities_it_needs(installed: Machine) -> None:
     assert effective == 1 << net_admin | 1 << sys_admin | 1 << perfmon | 1 << bpf
 
 
+def test_it_can_do_all_that_it_may_be_told(installed: Machine) -> None:
+    """Confined as it is: change its mode, block, and take a block back."""
+    installed.run("synguard", "respond", "enforce")
+    installed.run("synguard", "block", "add", "203.0.113.0/24", "--ttl", "5m")
+    listed = json.loads(installed.run("synguard", "block", "list", "--format", "json").stdout)
+    assert [block["target"] for block in listed] == ["203.0.113.0/24"]
+    installed.run("synguard", "block", "remove", "203.0.113.0/24")
+    installed.run("synguard", "respond", "dry-run")
+    said = installed.run("journalctl", "--unit", "synguard", "--priority", "err", "--output", "cat").stdout
+    assert "block." not in said
+
+
 def test_the_journal_knows_priority_and_kind(installed: Machine) -> None:
     """A flood's alert is found by its priority, by its kind's id and by its source; nothing is said twice."""
     installed.run("ip", "neighbour", "replace", "192.0.2.2", "lladdr", "02:00:00:00:00:02", "dev", GUARDED)
@@ -158,6 +171,14 @@ def test_the_journal_knows_priority_and_kind(installed: Machine) -> None:
     assert json.loads(entry["MESSAGE"])["source"] == SILENT
     alerts = json.loads(installed.run("synguard", "alerts", "--format", "json").stdout)
     assert [str(alert["id"]) for alert in alerts] == [entry["SYNGUARD_ALERT_ID"]]
+
+
+def test_it_is_confined(installed: Machine) -> None:
+    """By systemd's own reckoning, 0 (confined) to 10 (free to do anything)."""
+    said = installed.run("systemd-analyze", "security", "--no-pager", "synguard").stdout
+    exposure = re.search(r"Overall exposure level for synguard.service: ([0-9.]+)", said)
+    assert exposure is not None
+    assert float(exposure[1]) <= 2.5
 
 
 def test_a_killed_daemon_comes_back_and_guards_again(installed: Machine) -> None:
