@@ -21,8 +21,8 @@ def commit_of(checkout: Path = CHECKOUT, noted: Path = NOTED) -> str | None:
 
 
 def _asked(checkout: Path) -> str | None:
-    # Under sudo the checkout is somebody else's, of which git would not speak.
-    git = ("git", "-C", str(checkout), "-c", f"safe.directory={checkout}")
+    # Under sudo the checkout is somebody else's: git would not speak of it, and may not leave files in it.
+    git = ("git", "--no-optional-locks", "-C", str(checkout), "-c", f"safe.directory={checkout}")
     head = _said(*git, "rev-parse", "HEAD").strip()
     if not re.fullmatch(r"[0-9a-f]{40,64}", head):
         return None

@@ -13,8 +13,6 @@ from synguard.observe.journal import JournalWriter, fields_of, leads_to_journal
 from synguard.observe.patience import has_room
 from synguard.observe.text import printable
 
-#: Arguments of a logger's method, as structlog takes them from the last processor.
-_Call = tuple[tuple[str], dict[str, Any]]
 LogFormat = Literal["auto", "json", "console"]
 
 #: The levels that ``log.level`` may name, the most talkative first.
@@ -124,9 +122,10 @@ def _rendering(renderers: list[Processor], writer: LineWriter | JournalWriter) -
     def for_journal(
         logger: WrappedLogger, method: str, event: EventDict
     ) -> tuple[tuple[str], dict[str, Any]]:
-        fields, line = fields_of(str(event.get("level", method)), event), event
+        fields = fields_of(str(event.get("level", method)), event)
+        line: Any = event
         for render in renderers:
-            line = render(logger, method, line)  # type: ignore[assignment]
+            line = render(logger, method, line)
         return (str(line),), {"fields": fields}
 
     return [for_journal]

@@ -82,7 +82,7 @@ def test_install_starts_it_at_once_and_at_boot(installed: Machine) -> None:
 
 def test_it_knows_which_commit_was_installed(installed: Machine) -> None:
     """Although an installation has no git."""
-    assert f"(commit {commit_of()}, " in installed.run("synguard", "--version").stdout
+    assert f"(commit {commit_of() or 'unknown'}, " in installed.run("synguard", "--version").stdout
 
 
 def test_the_default_configuration_guards_the_default_route(installed: Machine) -> None:
@@ -163,14 +163,14 @@ def test_the_journal_knows_priority_and_kind(installed: Machine) -> None:
         entry
         for output in found
         for entry in map(json.loads, output.splitlines())
-        if entry.get("SYNGUARD_EVENT") == "alert.raised"
+        if (entry.get("SYNGUARD_EVENT"), entry.get("SYNGUARD_SOURCE")) == ("alert.raised", SILENT)
     ]
     assert len(raised) == len(found)
     (entry,) = {entry["__CURSOR"]: entry for entry in raised}.values()
     assert (entry["PRIORITY"], entry["_SYSTEMD_UNIT"]) == ("4", "synguard.service")
     assert json.loads(entry["MESSAGE"])["source"] == SILENT
-    alerts = json.loads(installed.run("synguard", "alerts", "--format", "json").stdout)
-    assert [str(alert["id"]) for alert in alerts] == [entry["SYNGUARD_ALERT_ID"]]
+    asked = installed.run("synguard", "alerts", "--source", SILENT, "--format", "json").stdout
+    assert [str(alert["id"]) for alert in json.loads(asked)] == [entry["SYNGUARD_ALERT_ID"]]
 
 
 def test_it_is_confined(installed: Machine) -> None:

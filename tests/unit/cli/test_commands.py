@@ -16,6 +16,7 @@ from click.testing import CliRunner
 import synguard
 from synguard.cli import cli
 from synguard.cli.lazy import COMMANDS
+from synguard.commit import commit_of
 from synguard.config import Settings
 from synguard.errors import SynguardError, UnsupportedError, UsageError
 from synguard.telling.figures import duration, figure, percent
@@ -34,9 +35,8 @@ def _process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str
 def test_version() -> None:
     """``--version`` names the program, its version, its commit and the layout of its maps."""
     said = _process("--version").stdout
-    digits = "[0-9a-f]{12}"
-    version = re.escape(synguard.__version__)
-    assert re.fullmatch(rf"synguard {version} \(commit {digits}(-dirty)?, layout {digits}\)\n", said)
+    version, commit = re.escape(synguard.__version__), commit_of() or "unknown"
+    assert re.fullmatch(rf"synguard {version} \(commit {commit}, layout [0-9a-f]{{12}}\)\n", said)
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["block", "add"]])

@@ -16,7 +16,7 @@ def snapshot(at_s: float, attempts: int) -> Snapshot:
 
 
 def test_it_says_what_came_since_the_last_time() -> None:
-    """A second, per interface named, and how many of each there are; nothing is known of the first."""
+    """SYNs a second, and how many alerts and blocks there are; at first nobody knows how many came."""
     line = OneLine()
     assert line.text(["eth0"], snapshot(10, 500), 0, 0) == "Guarding eth0: 0 SYN/s, 0 open alerts, 0 blocks"
     said = line.text(["eth0", "eth1"], snapshot(12, 8500), 1, 1)
