@@ -139,6 +139,11 @@ class Cases:
         """Return the open alerts with what was decided about them."""
         return [self._shown(alert) for alert in self._open_alerts()]
 
+    @property
+    def open_count(self) -> int:
+        """Return how many alerts are open, without a look at each."""
+        return len(self._cases)
+
     def _go_on(self, case: Case, alert: Alert) -> None:
         """Record an open alert's present state, announce what is new, and have it decided if it is due."""
         self._history.save(self._shown(alert))

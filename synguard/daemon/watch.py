@@ -143,8 +143,8 @@ class Watch:
         if self.snapshot is None:
             return "STATUS=Guarding"
         blocks = len(self.upkeep.responder.book.blocks)
-        alerts = len(self.detector.open_alerts())
-        return f"STATUS={self._one_line.text(self.guard.names(), self.snapshot, alerts, blocks)}"
+        said = self._one_line.text(self.guard.names(), self.snapshot, self.cases.open_count, blocks)
+        return f"STATUS={said}"
 
     async def _look_after(self) -> None:
         await self._kept(self.upkeep.look_after)

@@ -62,6 +62,14 @@ def test_a_decision_is_made_once_and_told_in_every_later_word() -> None:
     assert stage.logged() == ["alert.raised", "alert.decided", "alert.closed"]
 
 
+def test_open_alerts_are_counted() -> None:
+    """From their opening to their closing."""
+    stage = Stage(drop())
+    for action, count in ((AlertOpened(FLOOD), 1), (AlertUpdated(FLOOD), 1), (AlertClosed(CLOSED), 0)):
+        asyncio.run(stage.play(action))
+        assert stage.cases.open_count == count
+
+
 def test_a_response_that_is_about_to_end_is_decided_anew() -> None:
     """A flood that outlasts its block is dropped on, which is no news for its timeline."""
     stage = Stage(drop(lasts_s=1.0), drop())
