@@ -10,6 +10,7 @@ from synguard.cli.options import config_option
 from synguard.cli.output import write
 from synguard.config import Settings, load
 from synguard.errors import UsageError
+from synguard.probe.capabilities import check_rights
 from synguard.probe.detaching import detach_all
 from synguard.respond.nft_blocks import TABLE, remove_table
 
@@ -28,6 +29,7 @@ def command(interfaces: tuple[str, ...], config_file: Path | None) -> None:
 
     A daemon that runs is named and left alone: stop it, and it takes its probe away itself.
     """
+    check_rights()
     if config_file is not None:
         interfaces = interfaces or load(config_file).probe.interfaces
     removed = detach_all(interfaces or None, _pin_directory(config_file))

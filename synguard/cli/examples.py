@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 #: Commands as a newcomer meets them; one that is in none comes last.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "Guard": ("run", "doctor", "config", "detach"),
+    "Guard": ("run", "doctor", "config", "attach", "detach"),
     "Look": ("status", "top", "alerts", "explain", "report", "replay"),
     "Answer": ("respond", "block", "silence"),
     "Help": ("completion", "help"),
@@ -104,6 +104,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("synguard respond", "What may be done now, and how much is in force."),
         ("synguard respond enforce", "From now on do it, not only say it."),
         ("synguard respond off", "Touch nobody: all ends at once, people's blocks wait."),
+    ),
+    "attach": (
+        ("sudo synguard attach", "Count on the default route's interface, until `synguard detach`."),
+        ("sudo synguard attach --interface eth0", "The same on another; a daemon takes it over."),
     ),
     "detach": (
         ("sudo synguard detach", "Clean up after a daemon that was killed."),

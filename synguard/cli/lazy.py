@@ -28,6 +28,7 @@ COMMANDS = (
     "block",
     "respond",
     "silence",
+    "attach",
     "detach",
     "config",
     "doctor",

@@ -13,6 +13,7 @@ from synguard.daemon.guarded import GONE, GuardedInterface
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe import attach, interfaces, presence
 from synguard.probe.claim import claim_interface
+from synguard.probe.known import KnownPrograms
 from synguard.probe.presence import Presence
 from synguard.probe.probe import Probe
 from synguard.probe.sight_layout import INTERFACE_SLOTS
@@ -25,8 +26,10 @@ CountPackets = Callable[[], Mapping[int, tuple[int, int]]]
 class Guard:
     """The interfaces and how the probe sits on them."""
 
-    def __init__(self, names: Sequence[str], xdp_mode: str, log: FilteringBoundLogger) -> None:
-        """Claim every interface.
+    def __init__(
+        self, names: Sequence[str], xdp_mode: str, known: KnownPrograms, log: FilteringBoundLogger
+    ) -> None:
+        """Claim every interface; only programs that are ``known`` to be ours are ever replaced.
 
         Raises:
             UsageError: one of ``names`` can be no interface's name; says which is meant.
@@ -36,6 +39,7 @@ class Guard:
         """
         interfaces.check_names(names)
         self._xdp_mode = xdp_mode
+        self._known = known
         self._log = log
         self._interfaces: list[GuardedInterface] = []
         self._readings: tuple[InterfaceReading, ...] = ()
@@ -73,7 +77,7 @@ class Guard:
         interface = interfaces.find_interface(guarded.name)
         others = (other.attachment for other in self._interfaces if other is not guarded)
         interfaces.check_together([interface, *(other.interface for other in others if other is not None)])
-        attachment = attach.attach(interface, probe.programs, self._xdp_mode, guarded.claim)
+        attachment = attach.attach(interface, probe.programs, self._xdp_mode, guarded.claim, self._known)
         guarded.mend(attachment)
         self._log.info(
             "probe.attached",
@@ -97,7 +101,7 @@ class Guard:
                 continue
             guarded.lose(BlindCause.MISSING, GONE)
             try:
-                attach.detach_renamed(attachment, made_clsact=guarded.claim.made_clsact)
+                attach.detach_renamed(attachment, self._known, made_clsact=guarded.claim.made_clsact)
             except SynguardError as error:
                 self._log.error("probe.not_detached", interface=guarded.name, error=str(error))
 
@@ -122,7 +126,7 @@ class Guard:
         with self._lock:
             attachments = [one.attachment for one in self._interfaces if one.attachment is not None]
             try:
-                found = presence.look(attachments, probe.programs)
+                found = presence.look(attachments, probe.programs, self._known)
             except SynguardError as error:
                 self._log.warning("probe.not_verified", error=str(error))
                 return
@@ -168,7 +172,7 @@ class Guard:
         self._leave_moved()
         for guarded in self._interfaces:
             try:
-                removed = attach.detach(guarded.name, made_clsact=guarded.claim.made_clsact)
+                removed = attach.detach(guarded.name, self._known, made_clsact=guarded.claim.made_clsact)
             except SynguardError as error:
                 self._log.error("probe.not_detached", interface=guarded.name, error=str(error))
             else:

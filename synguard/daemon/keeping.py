@@ -14,7 +14,9 @@ from synguard.errors import SynguardError
 from synguard.probe.claim import Claim, claim_pins
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
 from synguard.probe.detaching import detach_others
-from synguard.probe.pins import BrokenPinsError, PinError, PinFolder, open_set
+from synguard.probe.known import KnownPrograms
+from synguard.probe.pinned_set import BrokenPinsError, open_set
+from synguard.probe.pins import PinError, PinFolder
 from synguard.probe.version import ProbeVersion
 
 
@@ -25,9 +27,13 @@ class Keeper:
     said and costs nothing else.
     """
 
-    def __init__(self, settings: ProbeSettings, log: FilteringBoundLogger) -> None:
-        """Look for pins, and with ``keep_attached`` make room for them; trouble is logged."""
+    def __init__(self, settings: ProbeSettings, known: KnownPrograms, log: FilteringBoundLogger) -> None:
+        """Look for pins, and with ``keep_attached`` make room for them; trouble is logged.
+
+        What is pinned is ``known`` from then on, so that it can be replaced where it is attached.
+        """
         self._settings = settings
+        self._known = known
         self._log = log
         self._folder = PinFolder(Path(settings.pin_directory))
         self._claim: Claim | None = None
@@ -51,6 +57,7 @@ class Keeper:
         self._folder.check()
         self._claim = claim_pins(self._folder.path)
         self._found = self._folder.sets()
+        self._folder.hold_programs(self._known)
         strangers = self._folder.strangers()
         if strangers:
             self._log.warning("pins.left_alone", path=str(self._folder.path), not_ours=strangers)
@@ -114,7 +121,7 @@ class Keeper:
         if not self._found:
             return
         try:
-            for removed in detach_others(guarded, Path(self._settings.pin_directory)):
+            for removed in detach_others(guarded, Path(self._settings.pin_directory), self._known):
                 self._log.info("probe.detached", removed=removed, why="it is guarded no more")
         except SynguardError as error:
             self._log.error("probe.not_detached", error=str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -25,20 +24,21 @@ from synguard.daemon.keeping import Keeper
 from synguard.daemon.latest import Latest
 from synguard.daemon.live import Live
 from synguard.daemon.news import News, Published
+from synguard.daemon.placing import Placing
 from synguard.daemon.responding import make_upkeep
 from synguard.daemon.silences import Silences
 from synguard.daemon.status import Status
 from synguard.daemon.stopping import StopRequest
 from synguard.daemon.watch import Watch
 from synguard.detect import Detector
-from synguard.errors import SynguardError, UnsupportedError
 from synguard.history.retention import DAY_S, Keep
 from synguard.history.runs import Run
 from synguard.history.store import HistoryStore
 from synguard.observe import log as observe_log
+from synguard.probe.capabilities import check_rights
 from synguard.probe.claim import claim_database, prune_claims
 from synguard.probe.interfaces import default_route_interfaces
-from synguard.probe.probe import Groups, Probe, Sizes
+from synguard.probe.probe import Probe
 from synguard.respond.responder import Senses
 from synguard.respond.upkeep import Upkeep
 from synguard.tuning import thresholds_of
@@ -59,32 +59,17 @@ def run(settings: Settings, config_file: Path | None = None) -> int:
     Raises UnsupportedError where the kernel or the user's rights do not allow it, and SynguardError where
     an interface is guarded already or the probe cannot be attached; nothing is left behind then.
     """
-    if os.geteuid() != 0:
-        raise UnsupportedError("guarding an interface needs root: run it with sudo")
+    check_rights()
     log_lines = observe_log.configure(settings.log.level, settings.log.format)
     prune_claims()
     with StopRequest() as stop, closing(claim_database(settings.history.database_path)):
         names = settings.probe.interfaces or _default_route(stop)
-        guard = Guard(names, settings.probe.xdp_mode, structlog.get_logger())
-        keeper = Keeper(settings.probe, structlog.get_logger())
-        try:
-            probe = _load(settings, keeper, stop) if names else None
+        with Placing(names, settings, structlog.get_logger()) as placing:
+            probe = placing.load(stop) if names else None
             if probe is not None:
-                facts = partial(_facts, settings, config_file, keeper, probe)
-                _guard(settings, guard, keeper, probe, log_lines, stop, facts)
-        finally:
-            _end(guard, keeper)
+                facts = partial(_facts, settings, config_file, placing.keeper, probe)
+                _guard(settings, placing, probe, log_lines, stop, facts)
     return 0
-
-
-def _end(guard: Guard, keeper: Keeper) -> None:
-    """Take everything away, or leave the probe to the next daemon."""
-    with closing(keeper):
-        if keeper.leaves:
-            guard.leave()
-        else:
-            guard.detach()
-            keeper.forget()
 
 
 def _default_route(stop: StopRequest) -> tuple[str, ...]:
@@ -104,30 +89,15 @@ def _default_route(stop: StopRequest) -> tuple[str, ...]:
     return ()
 
 
-def _load(settings: Settings, keeper: Keeper, stop: StopRequest) -> Probe | None:
-    """Return the probe, or None when asked to stop meanwhile; Ctrl-C ends the compiler, too."""
-    try:
-        probe = Probe.load(Sizes.of(settings), Groups.of(settings), keeper.load)
-    except SynguardError:
-        if stop.asked:
-            return None
-        raise
-    if not stop.asked:
-        return probe
-    probe.close()
-    return None
-
-
 def _guard(
     settings: Settings,
-    guard: Guard,
-    keeper: Keeper,
+    placing: Placing,
     probe: Probe,
     log_lines: observe_log.Lines,
     stop: StopRequest,
     facts: Callable[[], dict[str, Any]],
 ) -> None:
-    log, news = structlog.get_logger(), News()
+    log, news, guard = structlog.get_logger(), News(), placing.guard
     history = HistoryStore(
         settings.history.database_path,
         keep=_kept(settings.history),
@@ -141,7 +111,7 @@ def _guard(
         responder = upkeep.responder
         # Before the probe is there, so that what an earlier one blocked is not let through meanwhile.
         asyncio.run(_restore(upkeep, history))
-        _attach(guard, keeper, probe)
+        placing.attach(probe)
         detector = Detector(thresholds_of(settings), history.next_alert_id(), history.baselines())
         silences = Silences(settings.probe.ipv6_prefix, history, log)
         silences.restore(history.silences(time.time()))
@@ -159,7 +129,7 @@ def _guard(
         commands = {**handlers.by_command(), "news": news.answer, "top": live.answer}
         control = ControlServer(settings.control.socket_path, settings.control.group, commands, log)
         asyncio.run(watch.run(control, stop))
-        if not keeper.leaves:
+        if not placing.keeper.leaves:
             asyncio.run(upkeep.take_leave())
         ended_because = "stopped"
     finally:
@@ -188,15 +158,6 @@ def _facts(settings: Settings, config_file: Path | None, keeper: Keeper, probe: 
             "minutes_days": history.minutes_days,
         },
     }
-
-
-def _attach(guard: Guard, keeper: Keeper, probe: Probe) -> None:
-    """Put the probe onto every interface, pinned before it counts, and then away with what it replaces."""
-    pinned = keeper.store(probe.loaded)
-    if pinned is not None:
-        guard.note(pin_directory=str(pinned.parents[1]))
-    guard.attach_first(probe)
-    keeper.settle(guard.names())
 
 
 def _new_run(settings: Settings, guard: Guard) -> Run:

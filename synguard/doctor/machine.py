@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from synguard.probe import capabilities
 from synguard.probe.ethtool import Offload
 
-#: Numbers of include/uapi/linux/capability.h.
-CAP_NET_ADMIN = 12
-CAP_SYS_ADMIN = 21
-CAP_PERFMON = 38
-CAP_BPF = 39
-
-#: What the daemon needs, and what for. CAP_SYS_ADMIN stands for the two after it, and nothing stands for it.
+#: What the daemon needs, and what for. CAP_SYS_ADMIN stands for the last two.
 NEEDED_CAPABILITIES = {
-    "CAP_NET_ADMIN": (CAP_NET_ADMIN, "to attach the probe to interfaces"),
-    "CAP_SYS_ADMIN": (CAP_SYS_ADMIN, "to tell its own programs in the kernel from other people's"),
-    "CAP_PERFMON": (CAP_PERFMON, "to have the kernel accept the probe's pointers"),
-    "CAP_BPF": (CAP_BPF, "to load the probe and its maps"),
+    "CAP_NET_ADMIN": (capabilities.NET_ADMIN, "to attach the probe to interfaces"),
+    "CAP_PERFMON": (capabilities.PERFMON, "to have the kernel accept the probe's pointers"),
+    "CAP_BPF": (capabilities.BPF, "to load the probe and its maps"),
 }
 
 #: An accept queue shorter than this overflows at a burst that is no attack.
@@ -28,8 +22,8 @@ XDP_BASIC = 1
 
 def missing_capabilities(effective: int) -> tuple[str, ...]:
     """Return the names of the needed capabilities that the mask ``effective`` lacks."""
-    if effective >> CAP_SYS_ADMIN & 1:
-        effective |= 1 << CAP_PERFMON | 1 << CAP_BPF
+    if effective >> capabilities.SYS_ADMIN & 1:
+        effective |= 1 << capabilities.PERFMON | 1 << capabilities.BPF
     return tuple(name for name, (number, _) in NEEDED_CAPABILITIES.items() if not effective >> number & 1)
 
 

@@ -18,12 +18,12 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from synguard.errors import SynguardError, UnsupportedError
-from synguard.probe import tc, xdp
+from synguard.probe import capabilities, tc, xdp
 from synguard.probe.claim import Claim
 from synguard.probe.elsewhere import remove_elsewhere
 from synguard.probe.interfaces import Interface, check_header, describe, find_interface
+from synguard.probe.known import KnownPrograms
 from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
-from synguard.probe.syscall import program_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,7 @@ def _in_words(name: str) -> Iterator[None]:
         reason = os.strerror(code) if code else str(error)
         if code == errno.EPERM:
             raise UnsupportedError(
-                f"{name}: not permitted: guarding needs root with CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and "
-                "CAP_SYS_ADMIN"
+                f"{name}: not permitted: guarding needs root, or {capabilities.NEEDED}"
             ) from error
         raise SynguardError(
             f"{name}: the kernel refuses: {reason}; `ip link show` tells how it fares"
@@ -62,16 +61,14 @@ def _in_words(name: str) -> Iterator[None]:
 
 
 def _attach_ingress(
-    ipr: Any, interface: Interface, programs: Mapping[str, int], wanted: str
+    ipr: Any, interface: Interface, programs: Mapping[str, int], wanted: str, known: KnownPrograms
 ) -> tuple[str, str | None]:
     """Attach on ingress by the best way that ``wanted`` allows; return the way and a note."""
     reasons = []
     modes: list[str] = []
-    program_id = interface.xdp_program_id
-    if program_id is not None and not xdp.is_ours(program_id):
-        info = xdp.info_by_id(program_id)
-        name = info.name if info else "unknown"
-        reasons.append(f"somebody else's XDP program ({name}, id {program_id}) is attached and stays")
+    stranger = known.stranger(interface.xdp_program_id) if interface.xdp_program_id is not None else None
+    if stranger is not None:
+        reasons.append(f"somebody else's XDP program ({stranger}) is attached and stays")
     elif not interface.has_ethernet_header:
         reasons.append("XDP is not tried without Ethernet header")
     else:
@@ -79,7 +76,7 @@ def _attach_ingress(
         # A program of ours is replaced where it is; a better mode would cost a gap, and perhaps be refused.
         modes.sort(key=lambda mode: mode != interface.xdp_mode)
     for mode in modes:
-        reason = xdp.try_attach(ipr, interface, programs[XDP_PROGRAM], mode)
+        reason = xdp.try_attach(ipr, interface, programs[XDP_PROGRAM], mode, known)
         if reason is None:
             if wanted == "auto" and mode == interface.xdp_mode != xdp.MODES[0]:
                 reasons.append(f"{mode} XDP was attached before and stays")
@@ -91,8 +88,8 @@ def _attach_ingress(
             f'{interface.name}: {"; ".join(reasons)}; allow another way with probe.xdp_mode = "auto"'
         )
     interface = describe(ipr.get_links(interface.index)[0])
-    if carries_xdp(interface):
-        xdp.remove_own(ipr, interface)
+    if carries_xdp(interface, known):
+        xdp.remove_own(ipr, interface, known)
     tc.place_filter(ipr, interface, TC_INGRESS_PROGRAM, programs[TC_INGRESS_PROGRAM])
     return "tc-ingress", "; ".join([*reasons, "tc only observes: blocks are not enforced here"])
 
@@ -111,7 +108,9 @@ def _ensure_clsact(ipr: Any, index: int, claim: Claim) -> None:
     claim.note(made_clsact=ours, clsact_index=index)
 
 
-def attach(interface: Interface, programs: Mapping[str, int], wanted: str, claim: Claim) -> Attachment:
+def attach(
+    interface: Interface, programs: Mapping[str, int], wanted: str, claim: Claim, known: KnownPrograms
+) -> Attachment:
     """Attach the probe to one interface.
 
     Args:
@@ -119,6 +118,7 @@ def attach(interface: Interface, programs: Mapping[str, int], wanted: str, claim
         programs: program name to descriptor.
         wanted: ``auto``, ``native``, ``generic`` or ``tc``.
         claim: the exclusive right to it; remembers whether the clsact qdisc is of our making.
+        known: those that may be replaced; holds the new one from now on.
 
     Raises:
         UnsupportedError: no Ethernet device, or not permitted.
@@ -126,16 +126,15 @@ def attach(interface: Interface, programs: Mapping[str, int], wanted: str, claim
 
     """
     check_header(interface)
-    # Programs are told apart by their ids. Whoever may not look at those could take nothing away again.
-    xdp.info_by_id(program_info(programs[XDP_PROGRAM]).id)
+    known.hold(programs[XDP_PROGRAM])
     with _in_words(interface.name), IPRoute(ext_ack=True) as ipr:
         _ensure_clsact(ipr, interface.index, claim)
         tc.place_filter(ipr, interface, TC_EGRESS_PROGRAM, programs[TC_EGRESS_PROGRAM])
-        ingress, note = _attach_ingress(ipr, interface, programs, wanted)
+        ingress, note = _attach_ingress(ipr, interface, programs, wanted, known)
     return Attachment(find_interface(interface.name), ingress, "tc-clsact", note)
 
 
-def detach(name: str, *, made_clsact: bool) -> list[str]:
+def detach(name: str, known: KnownPrograms, *, made_clsact: bool) -> list[str]:
     """Remove everything of ours from one interface; return what was removed, in words.
 
     The clsact qdisc goes only if we made it and no filter is left in it. An interface that is gone took
@@ -143,20 +142,20 @@ def detach(name: str, *, made_clsact: bool) -> list[str]:
     """
     with _in_words(name), IPRoute() as ipr:
         links = ipr.link_lookup(ifname=name)
-        return _detach_index(ipr, links[0], made_clsact) if links else []
+        return _detach_index(ipr, links[0], known, made_clsact) if links else []
 
 
-def detach_renamed(attachment: Attachment, *, made_clsact: bool) -> list[str]:
+def detach_renamed(attachment: Attachment, known: KnownPrograms, *, made_clsact: bool) -> list[str]:
     """Do as :func:`detach` for an interface that may have another name now, or be in another namespace."""
     interface = attachment.interface
     with _in_words(interface.name), IPRoute() as ipr:
-        removed = _detach_index(ipr, interface.index, made_clsact)
+        removed = _detach_index(ipr, interface.index, known, made_clsact)
     if not removed and attachment.can_drop and interface.xdp_program_id is not None:
-        return remove_elsewhere(interface.xdp_program_id)
+        return remove_elsewhere(interface.xdp_program_id, known)
     return removed
 
 
-def _detach_index(ipr: Any, index: int, made_clsact: bool) -> list[str]:
+def _detach_index(ipr: Any, index: int, known: KnownPrograms, made_clsact: bool) -> list[str]:
     try:
         interface = describe(ipr.get_links(index)[0])
     except NetlinkError as error:
@@ -165,8 +164,8 @@ def _detach_index(ipr: Any, index: int, made_clsact: bool) -> list[str]:
         raise
     removed = []
     name = interface.name
-    if interface.xdp_program_id is not None and xdp.is_ours(interface.xdp_program_id):
-        xdp.remove_own(ipr, interface)
+    if carries_xdp(interface, known):
+        xdp.remove_own(ipr, interface, known)
         removed.append(f"{name}: XDP program")
     gone = [
         program
@@ -179,14 +178,14 @@ def _detach_index(ipr: Any, index: int, made_clsact: bool) -> list[str]:
     return removed
 
 
-def carries_xdp(interface: Interface) -> bool:
-    """Tell whether our XDP program is on an interface."""
-    return interface.xdp_program_id is not None and xdp.is_ours(interface.xdp_program_id)
+def carries_xdp(interface: Interface, known: KnownPrograms) -> bool:
+    """Tell whether an XDP program on an interface is known to be ours."""
+    return interface.xdp_program_id is not None and known.stranger(interface.xdp_program_id) is None
 
 
-def carries_any(interface: Interface) -> bool:
-    """Tell whether anything of ours is on an interface."""
-    if carries_xdp(interface):
+def carries_any(interface: Interface, known: KnownPrograms) -> bool:
+    """Tell whether anything on an interface is known to be ours."""
+    if carries_xdp(interface, known):
         return True
     with _in_words(interface.name), IPRoute() as ipr:
         programs = (TC_INGRESS_PROGRAM, TC_EGRESS_PROGRAM)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from synguard.errors import SynguardError, UnsupportedError
+from synguard.ownership import new_owner, trusted_users
 from synguard.probe.beacon import light
 
 #: Fixed, and not a setting: two daemons with different settings must still meet here.
@@ -90,10 +91,12 @@ class Claim:
 
     def _open(self) -> IO[str]:
         try:
-            CLAIMS.mkdir(mode=0o755, parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            _make_folder()
+            descriptor = _open_or_create(self._path)
         except PermissionError as error:
-            raise UnsupportedError(f"cannot write {self._path}: run synguard as root") from error
+            raise UnsupportedError(
+                f"cannot write {self._path} ({error.strerror}): run synguard as root, or as a service"
+            ) from error
         except OSError as error:
             raise SynguardError(f"cannot write {self._path}: {error.strerror}") from error
         return os.fdopen(descriptor, "r+", encoding="utf-8")
@@ -118,10 +121,28 @@ class Claim:
         self.leave()
 
 
+def _make_folder() -> None:
+    CLAIMS.mkdir(mode=0o755, parents=True, exist_ok=True)
+
+
+def _open_or_create(path: Path) -> int:
+    """Return a descriptor of a file in a folder whose owner shall not lead root elsewhere by a link."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    while True:
+        with suppress(FileNotFoundError):
+            return os.open(path, flags)
+        with suppress(FileExistsError):
+            descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+            owner = new_owner(path.parent)
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+            return descriptor
+
+
 def claim_interface(name: str) -> Claim:
     """Take the right to guard an interface of this network namespace, from whatever container."""
     taken = f"interface {name} is already guarded by synguard with pid {{pid}}; stop that one first"
-    beacon = light(name)
+    beacon = light(name, _believed())
     if isinstance(beacon, int):
         raise SynguardError(taken.format(pid=beacon or "unknown here, in another container"))
     try:
@@ -129,6 +150,13 @@ def claim_interface(name: str) -> Claim:
     except SynguardError:
         beacon.close()
         raise
+
+
+def _believed() -> frozenset[int]:
+    """Return the users whose daemons may say that an interface is theirs."""
+    with suppress(OSError):
+        return trusted_users(CLAIMS)
+    return frozenset({0, os.geteuid()})
 
 
 def noted_pin_directory(name: str) -> Path | None:
@@ -160,8 +188,13 @@ def claim_pins(folder: Path) -> Claim:
     )
 
 
-def _living_namespaces() -> set[int]:
-    """Return the inodes of the network namespaces that a process is in or a name leads to."""
+def _living_namespaces() -> set[int] | None:
+    """Return the inodes of the network namespaces that a process is in or a name leads to.
+
+    None for a user who may not look into other users' processes: what is not seen may live.
+    """
+    if os.geteuid() != 0:
+        return None
     found = set()
     for path in (*Path("/proc").glob("[0-9]*/ns/net"), *Path("/run/netns").glob("*")):
         with suppress(OSError):  # it ended meanwhile
@@ -171,9 +204,10 @@ def _living_namespaces() -> set[int]:
 
 def prune_claims() -> None:
     """Remove what killed daemons left of databases, and of network namespaces that are gone."""
-    living = {f"netns-{inode}-" for inode in _living_namespaces()}
+    found = _living_namespaces()
+    living = ("netns-",) if found is None else tuple(f"netns-{inode}-" for inode in found)
     for path in CLAIMS.glob("*.lock"):
-        if path.name.startswith(tuple(living)):
+        if path.name.startswith(living):
             continue
         with suppress(OSError), path.open("r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from synguard.probe import capabilities
 from synguard.probe.userns import REMEDY, in_user_namespace
 
 UAPI = Path("/usr/include")
@@ -34,10 +35,6 @@ _KCONFIG_H = """#define CONFIG_BPF_SYSCALL 1
 #define PAGE_SIZE 4096
 typedef unsigned long uintptr_t;
 """
-
-#: Numbers of include/uapi/linux/capability.h.
-_CAP_NET_ADMIN, _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 12, 21, 38, 39
-_NEEDED = "root with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
 
 _LOCAL_INCLUDE = re.compile(r'^#include "([^"]+)"\s*$', re.MULTILINE)
 
@@ -138,14 +135,6 @@ def _map_descriptors(module: Any) -> dict[str, int]:
     return {lib.bpf_table_name(module, i).decode(): lib.bpf_table_fd_id(module, i) for i in tables}
 
 
-def _may_load() -> bool:
-    """Tell whether this process has the capabilities that loading network programs needs."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    held = {number for number in range(64) if found and int(found[1], 16) >> number & 1}
-    return _CAP_NET_ADMIN in held and (_CAP_SYS_ADMIN in held or {_CAP_PERFMON, _CAP_BPF} <= held)
-
-
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     folder = request["headers"]
     try:
@@ -158,8 +147,9 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         if in_user_namespace():
             where = "a user namespace (a rootless container)"
             return {"unsupported": f"no eBPF can be loaded in {where}: {REMEDY}"}, []
-        if not _may_load():
-            return {"unsupported": f"loading eBPF is not permitted ({error}): it needs {_NEEDED}"}, []
+        if not capabilities.may_guard():
+            needed = f"root, or {capabilities.NEEDED}"
+            return {"unsupported": f"loading eBPF is not permitted ({error}): it needs {needed}"}, []
         return {"error": f"the probe could not be compiled and loaded: {error}"}, []
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -18,6 +18,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from synguard.probe import xdp
 from synguard.probe.interfaces import describe
+from synguard.probe.known import KnownPrograms
 
 _OWN = Path("/proc/self/ns/net")
 _CLONE_NEWNET = 0x40000000
@@ -25,7 +26,7 @@ _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def remove_elsewhere(program_id: int) -> list[str]:
+def remove_elsewhere(program_id: int, known: KnownPrograms) -> list[str]:
     """Remove an XDP program from the interfaces of every other namespace; return these, in words.
 
     Only namespaces that a process is in, or that have a name, can be looked into, and only by root.
@@ -34,7 +35,7 @@ def remove_elsewhere(program_id: int) -> list[str]:
     with ExitStack() as stack:
         for namespace in _others(stack):
             with suppress(OSError, NetlinkError):  # not permitted, or what it had is gone
-                _call_in(namespace, lambda: removed.extend(_remove(program_id)))
+                _call_in(namespace, lambda: removed.extend(_remove(program_id, known)))
     return removed
 
 
@@ -73,10 +74,10 @@ def _enter(namespace: int) -> None:
         raise OSError(ctypes.get_errno(), "cannot enter the network namespace")
 
 
-def _remove(program_id: int) -> Iterator[str]:
+def _remove(program_id: int, known: KnownPrograms) -> Iterator[str]:
     with IPRoute() as ipr:
         for link in list(ipr.get_links()):
             interface = describe(link)
             if interface.xdp_program_id == program_id:
-                xdp.remove_own(ipr, interface)
+                xdp.remove_own(ipr, interface, known)
                 yield f"{interface.name} in another network namespace: XDP program"

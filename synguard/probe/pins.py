@@ -14,46 +14,26 @@ import re
 import shutil
 import socket
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from synguard.errors import SynguardError, UnsupportedError
-from synguard.probe import layout, response_layout, sight_layout
+from synguard.ownership import new_owner, trusted_users
 from synguard.probe.claim import claim_pins
-from synguard.probe.compiler import LoadedObject, ProgramType
-from synguard.probe.pinned_objects import is_map, is_program, on_bpf_filesystem, open_pinned, pin
-from synguard.probe.syscall import BpfMap, program_info, program_map_ids
+from synguard.probe.compiler import LoadedObject
+from synguard.probe.known import KnownPrograms
+from synguard.probe.pinned_objects import is_program, on_bpf_filesystem, open_pinned, pin
 from synguard.probe.version import ProbeVersion
 
 _NEW = "new"
 _SET = re.compile(r"layout-(?P<layout>[0-9a-f]+)-program-(?P<program>[0-9a-f]+)")
 #: ``SO_NETNS_COOKIE`` of include/uapi/asm-generic/socket.h, since Linux 5.14.
 _SO_NETNS_COOKIE = 71
-#: ``BPF_PROG_TYPE_*`` of include/uapi/linux/bpf.h.
-_PROGRAM_TYPES = {ProgramType.XDP: 6, ProgramType.SCHED_CLS: 3}
-#: The kernel cuts names to BPF_OBJ_NAME_LEN, with the final NUL.
-_NAME_BYTES = 15
-#: What the daemon decodes must have the size that it decodes.
-_VALUE_BYTES = {
-    "settings": layout.SETTINGS.size,
-    "totals": layout.TOTALS.size,
-    "interfaces": sight_layout.INTERFACES_BYTES,
-    "flows": sight_layout.FLOWS_BYTES,
-    "sources": layout.SOURCE_BYTES,
-    "prefixes": layout.SOURCE_BYTES,
-    "listeners": layout.LISTENER_BYTES,
-    "closed_buckets": layout.LISTENER_BYTES,
-    "blocks": response_layout.BLOCK.size,
-}
 
 
 class PinError(SynguardError):
     """Pins that cannot be had, or not be trusted; says why and what to do."""
-
-
-class BrokenPinsError(Exception):
-    """A set of pins that is not whole; says what is wrong with it."""
 
 
 def _namespace() -> str:
@@ -103,15 +83,26 @@ class PinFolder:
                     "`mount -t bpf bpf /sys/fs/bpf`, or name a folder in one in probe.pin_directory"
                 )
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700, exist_ok=True)
+            if not self.exists():
+                self.path.mkdir(mode=0o700)
+                self._give(self.path)
+
+    def _give(self, path: Path) -> None:
+        owner = new_owner(self._directory)
+        if owner is not None:
+            os.chown(path, *owner, follow_symlinks=False)
 
     def check(self) -> None:
-        """Raise PinError unless the folder is this user's, and nobody else may write it."""
+        """Raise PinError unless the folder is this user's, and nobody else may write it.
+
+        Root relies on the one to whom the directory was given, too: the service's pins are that user's.
+        """
         with _in_words(self.path):
             found = self.path.lstat()
+            trusted = trusted_users(self._directory) if os.geteuid() == 0 else {os.geteuid()}
         if not stat.S_ISDIR(found.st_mode):
             raise PinError(f"{self.path} is no folder; `synguard detach` removes it")
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        if found.st_uid not in trusted or found.st_mode & 0o077:
             raise PinError(
                 f"{self.path} is not trusted: it belongs to user {found.st_uid} with mode "
                 f"{found.st_mode & 0o777:o}, not to user {os.geteuid()} alone; `synguard detach` removes it"
@@ -133,6 +124,17 @@ class PinFolder:
             names = sorted(path.name for path in self.path.iterdir())
         return [name for name in names if not _SET.fullmatch(name) and name != _NEW]
 
+    def hold_programs(self, known: KnownPrograms) -> None:
+        """Let ``known`` hold the programs that are pinned here, in whole sets and others, if one may."""
+        with suppress(OSError):
+            for path in self.path.glob("layout-*/program-*"):
+                fd = open_pinned(path)
+                try:
+                    if is_program(fd):
+                        known.hold(fd)
+                finally:
+                    os.close(fd)
+
     def store(self, loaded: LoadedObject, version: ProbeVersion) -> Path:
         """Pin programs and maps as one set, in place of one of that version. Raises PinError."""
         new = self.path / _NEW
@@ -144,6 +146,8 @@ class PinFolder:
                 pin(fd, new / f"program-{name}")
             for name, bpf_map in loaded.maps.items():
                 pin(bpf_map.fd, new / f"map-{name}")
+            for made in (*new.iterdir(), new):
+                self._give(made)
             _remove_tree(final)
             new.rename(final)
         return final
@@ -186,79 +190,6 @@ def _remove_tree(path: Path) -> None:
         shutil.rmtree(path)  # follows no symbolic link, nor one that is put there meanwhile
     else:
         path.unlink(missing_ok=True)
-
-
-def open_set(path: Path, programs: Mapping[str, ProgramType], sizes: Mapping[str, int]) -> LoadedObject:
-    """Return the programs and maps of a set of pins.
-
-    Args:
-        path: from :meth:`PinFolder.sets`.
-        programs: the programs that must be there, and what for.
-        sizes: how many entries the maps that are named must have.
-
-    Raises:
-        BrokenPinsError: something is missing, too much or not what it must be; says what.
-
-    """
-    loaded = LoadedObject({}, {})
-    try:
-        for entry in _entries(path):
-            _open_entry(entry, loaded)
-        _check_programs(loaded.programs, programs)
-        _check_maps(loaded, sizes)
-    except OSError as error:
-        loaded.close()
-        raise BrokenPinsError(f"it cannot be read: {error.strerror}") from error
-    except BrokenPinsError:
-        loaded.close()
-        raise
-    return loaded
-
-
-def _entries(path: Path) -> Iterable[Path]:
-    if path.is_symlink() or not path.is_dir():
-        raise BrokenPinsError("it is no folder")
-    return sorted(path.iterdir())
-
-
-def _open_entry(entry: Path, loaded: LoadedObject) -> None:
-    kind, _, name = entry.name.partition("-")
-    if kind not in ("map", "program") or not entry.is_file() or entry.is_symlink():
-        raise BrokenPinsError(f"{entry.name} is not ours")
-    fd = open_pinned(entry)
-    if kind == "program" and is_program(fd):
-        loaded.programs[name] = fd
-    elif kind == "map" and is_map(fd):
-        loaded.maps[name] = BpfMap.from_fd(fd)
-    else:
-        os.close(fd)
-        raise BrokenPinsError(f"{entry.name} is no {kind}")
-
-
-def _check_programs(found: Mapping[str, int], wanted: Mapping[str, ProgramType]) -> None:
-    if found.keys() != wanted.keys():
-        raise BrokenPinsError(
-            f"missing or unknown programs: {', '.join(sorted(found.keys() ^ wanted.keys()))}"
-        )
-    for name, fd in found.items():
-        info = program_info(fd)
-        if info.name != name[:_NAME_BYTES] or info.type != _PROGRAM_TYPES[wanted[name]]:
-            raise BrokenPinsError(f"program-{name} is another program ({info.name}, type {info.type})")
-
-
-def _check_maps(loaded: LoadedObject, sizes: Mapping[str, int]) -> None:
-    used = frozenset[int]().union(*(program_map_ids(fd) for fd in loaded.programs.values()))
-    for name, bpf_map in loaded.maps.items():
-        info = bpf_map.info
-        if info.name != name[:_NAME_BYTES] or info.id not in used:
-            raise BrokenPinsError(f"map-{name} is another map than the one that the programs use")
-        if info.value_size != _VALUE_BYTES.get(name, info.value_size):
-            raise BrokenPinsError(f"map-{name} has values of {info.value_size} bytes")
-        if info.max_entries != sizes.get(name, info.max_entries):
-            raise BrokenPinsError(f"map-{name} has {info.max_entries} entries")
-    missing = len(used) - len(loaded.maps)
-    if missing:
-        raise BrokenPinsError(f"{missing} of the {len(used)} maps that the programs use are missing")
 
 
 def remove_pins(directories: Iterable[Path]) -> list[str]:

@@ -14,10 +14,11 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from synguard.errors import SynguardError, UnsupportedError
-from synguard.probe import tc, xdp
+from synguard.errors import SynguardError
+from synguard.probe import tc
 from synguard.probe.attach import Attachment
 from synguard.probe.interfaces import describe
+from synguard.probe.known import KnownPrograms
 from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM, XDP_PROGRAM
 from synguard.probe.syscall import program_info
 
@@ -36,7 +37,9 @@ class Presence:
     other_xdp: str | None
 
 
-def look(attachments: Iterable[Attachment], programs: Mapping[str, int]) -> dict[int, Presence]:
+def look(
+    attachments: Iterable[Attachment], programs: Mapping[str, int], known: KnownPrograms
+) -> dict[int, Presence]:
     """Return what is on each interface, by its index; one that is gone is left out.
 
     Raises SynguardError when the kernel does not tell.
@@ -44,13 +47,13 @@ def look(attachments: Iterable[Attachment], programs: Mapping[str, int]) -> dict
     try:
         own_id = program_info(programs[XDP_PROGRAM]).id
         with IPRoute() as ipr:
-            found = {one.interface.index: _look(ipr, one, own_id) for one in attachments}
+            found = {one.interface.index: _look(ipr, one, own_id, known) for one in attachments}
     except (NetlinkError, OSError) as error:
         raise SynguardError(f"the kernel does not tell how the probe sits: {error}; try again") from error
     return {index: presence for index, presence in found.items() if presence is not None}
 
 
-def _look(ipr: Any, attachment: Attachment, own_id: int) -> Presence | None:
+def _look(ipr: Any, attachment: Attachment, own_id: int, known: KnownPrograms) -> Presence | None:
     index = attachment.interface.index
     try:
         link = ipr.get_links(index)[0]
@@ -67,15 +70,6 @@ def _look(ipr: Any, attachment: Attachment, own_id: int) -> Presence | None:
     program_id = describe(link).xdp_program_id
     if program_id != own_id and not observes:
         missing.add("xdp")
-    other = _named(program_id) if program_id is not None and program_id != own_id else None
+    other = known.stranger(program_id) if program_id is not None and program_id != own_id else None
     received = link.get_attr("IFLA_STATS64")["rx_packets"]
     return Presence(bool(link["flags"] & _IFF_UP), received, frozenset(missing), other)
-
-
-def _named(program_id: int) -> str | None:
-    """Return how to speak of somebody else's program; None for one that synguard loaded, or that is gone."""
-    try:
-        info = xdp.info_by_id(program_id)
-    except UnsupportedError:
-        return f"id {program_id}"
-    return None if info is None or xdp.is_ours(program_id) else f"{info.name}, id {program_id}"

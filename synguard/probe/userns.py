@@ -6,7 +6,7 @@ from pathlib import Path
 
 REMEDY = (
     "run synguard on the host, or in a container that shares the host's user namespace and has CAP_BPF, "
-    "CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN"
+    "CAP_NET_ADMIN and CAP_PERFMON"
 )
 
 _OWN_IDS = Path("/proc/self/uid_map")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -12,7 +11,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from synguard.errors import UnsupportedError
 from synguard.probe.interfaces import Interface
-from synguard.probe.syscall import ProgramInfo, program_fd_by_id, program_info
+from synguard.probe.known import KnownPrograms
 
 _FLAGS_UPDATE_IF_NOEXIST = 1 << 0
 _FLAGS_REPLACE = 1 << 4
@@ -22,37 +21,6 @@ _MODE_FLAGS = {"native": 1 << 2, "generic": 1 << 1}
 MODES = tuple(_MODE_FLAGS)
 
 
-def is_ours(program_id: int) -> bool:
-    """Tell whether the program with that id is one that synguard loaded."""
-    info = info_by_id(program_id)
-    return info is not None and info.name.startswith("synguard_")
-
-
-def info_by_id(program_id: int) -> ProgramInfo | None:
-    """Describe a program, or return None when it is gone. Raises UnsupportedError without the right."""
-    try:
-        fd = program_fd_by_id(program_id)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            return None
-        raise UnsupportedError(
-            f"cannot look at eBPF program {program_id}: {error.strerror}; run as root"
-        ) from error
-    try:
-        return program_info(fd)
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def _program(program_id: int) -> Iterator[int]:
-    fd = program_fd_by_id(program_id)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
 def _set(ipr: Any, index: int, fd: int, flags: int, expected_fd: int | None = None) -> None:
     attributes = [("IFLA_XDP_FD", fd), ("IFLA_XDP_FLAGS", flags)]
     if expected_fd is not None:
@@ -60,11 +28,11 @@ def _set(ipr: Any, index: int, fd: int, flags: int, expected_fd: int | None = No
     ipr.link("set", index=index, xdp={"attrs": attributes})
 
 
-def remove_own(ipr: Any, interface: Interface) -> None:
+def remove_own(ipr: Any, interface: Interface, known: KnownPrograms) -> None:
     """Remove our program; the kernel refuses if another one has taken its place meanwhile."""
     if interface.xdp_program_id is None or interface.xdp_mode is None:
         return
-    with _program(interface.xdp_program_id) as fd:
+    with known.opened(interface.xdp_program_id) as fd:
         flags = _MODE_FLAGS[interface.xdp_mode] | _FLAGS_REPLACE
         _set(ipr, interface.index, -1, flags, expected_fd=fd)
 
@@ -81,7 +49,7 @@ def _put_back(ipr: Any, interface: Interface, fd: int) -> Iterator[None]:
         raise
 
 
-def try_attach(ipr: Any, interface: Interface, fd: int, mode: str) -> str | None:
+def try_attach(ipr: Any, interface: Interface, fd: int, mode: str, known: KnownPrograms) -> str | None:
     """Attach in one mode; return None, or why the kernel would not, in its words if ``ipr`` asks for them.
 
     Our program is replaced in its own mode without a gap. From another mode it has to go first, since the
@@ -92,11 +60,11 @@ def try_attach(ipr: Any, interface: Interface, fd: int, mode: str) -> str | None
         if interface.xdp_program_id is None or interface.xdp_mode is None:
             _set(ipr, interface.index, fd, flags | _FLAGS_UPDATE_IF_NOEXIST)
             return None
-        with _program(interface.xdp_program_id) as old:
+        with known.opened(interface.xdp_program_id) as old:
             if interface.xdp_mode == mode:
                 _set(ipr, interface.index, fd, flags | _FLAGS_REPLACE, expected_fd=old)
             else:
-                remove_own(ipr, interface)
+                remove_own(ipr, interface, known)
                 with _put_back(ipr, interface, old):
                     _set(ipr, interface.index, fd, flags | _FLAGS_UPDATE_IF_NOEXIST)
     except NetlinkError as error:

@@ -18,6 +18,7 @@ from synguard.handshake import Answer
 from synguard.probe import attach, tc
 from synguard.probe.claim import Claim
 from synguard.probe.interfaces import find_interface
+from synguard.probe.known import KnownPrograms
 from synguard.probe.probe import Probe
 from synguard.probe.programs import TC_EGRESS_PROGRAM, TC_INGRESS_PROGRAM
 from synguard.probe.reader import ProbeReader
@@ -92,9 +93,14 @@ def test_the_kernels_own_cookies_are_local(loopback: Wire) -> None:
 @pytest.fixture
 def guarded(probe: Probe, tmp_path: Path) -> Iterator[Topology]:
     """Yield a server whose interface the probe guards, and a client of its."""
-    with Topology() as topology, closing(Claim(tmp_path / "claim.lock", "taken by {pid}")) as claim:
+    with (
+        Topology() as topology,
+        closing(Claim(tmp_path / "claim.lock", "taken by {pid}")) as claim,
+        closing(KnownPrograms()) as known,
+    ):
         run_in(
-            topology.server, lambda: attach.attach(find_interface("net0"), probe.programs, "generic", claim)
+            topology.server,
+            lambda: attach.attach(find_interface("net0"), probe.programs, "generic", claim, known),
         )
         yield topology
 

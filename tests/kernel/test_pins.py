@@ -12,7 +12,8 @@ from synguard.errors import SynguardError
 from synguard.probe import claim
 from synguard.probe.compiler import LoadedObject, ProgramType, load_object
 from synguard.probe.pinned_objects import pin
-from synguard.probe.pins import BrokenPinsError, PinError, PinFolder, open_set, remove_pins
+from synguard.probe.pinned_set import BrokenPinsError, open_set
+from synguard.probe.pins import PinError, PinFolder, remove_pins
 from synguard.probe.version import ProbeVersion
 from tests.pinning import bpf_filesystem
 

@@ -17,6 +17,7 @@ from synguard.probe import attach, tc
 from synguard.probe.attach import Attachment
 from synguard.probe.claim import Claim
 from synguard.probe.interfaces import describe, find_interface
+from synguard.probe.known import KnownPrograms
 from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.programs import XDP_PROGRAM
 from synguard.probe.syscall import program_info
@@ -59,12 +60,17 @@ def attach_at(
     topology: Topology, probe: Probe, claim: Claim, name: str = BRIDGE, wanted: str = "auto"
 ) -> Attachment:
     """Attach a probe to an interface of the server."""
-    return run_in(topology.server, lambda: attach.attach(find_interface(name), probe.programs, wanted, claim))
+    with closing(KnownPrograms()) as known:
+        return run_in(
+            topology.server,
+            lambda: attach.attach(find_interface(name), probe.programs, wanted, claim, known),
+        )
 
 
 def detach_at(topology: Topology, claim: Claim, name: str) -> None:
     """Take everything of ours off an interface of the server."""
-    run_in(topology.server, lambda: attach.detach(name, made_clsact=claim.made_clsact))
+    with closing(KnownPrograms()) as known:
+        run_in(topology.server, lambda: attach.detach(name, known, made_clsact=claim.made_clsact))
 
 
 def program_on(topology: Topology, name: str = BRIDGE) -> tuple[str | None, int | None]:

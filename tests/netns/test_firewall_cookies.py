@@ -19,6 +19,7 @@ from synguard.model import ListenerReading
 from synguard.probe import attach
 from synguard.probe.claim import Claim
 from synguard.probe.interfaces import find_interface
+from synguard.probe.known import KnownPrograms
 from synguard.probe.listener_rules import EVERYBODY, ListenerAction, ListenerRule, ListenerRules
 from synguard.probe.probe import Groups, Probe, Sizes
 from synguard.probe.reader import ProbeReader
@@ -56,10 +57,13 @@ def guarded(topology: Topology, probe: Probe, tmp_path: Path) -> Iterator[Topolo
     By generic XDP: what a native program sends back on a veth waits for a program at its other end.
     """
     write_sysctls(topology.server.namespace, {"ipv4/tcp_syncookies": 2})
-    with contextlib.closing(Claim(tmp_path / "claim.lock", "taken by {pid}")) as claim:
+    with (
+        contextlib.closing(Claim(tmp_path / "claim.lock", "taken by {pid}")) as claim,
+        contextlib.closing(KnownPrograms()) as known,
+    ):
         run_in(
             topology.server,
-            lambda: attach.attach(find_interface("net0"), probe.programs, "generic", claim),
+            lambda: attach.attach(find_interface("net0"), probe.programs, "generic", claim, known),
         )
         yield topology
 

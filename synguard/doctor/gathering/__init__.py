@@ -11,6 +11,7 @@ from synguard.doctor.gathering import clock, interfaces, programs, service, sock
 from synguard.doctor.gathering.files import sysctl
 from synguard.doctor.machine import MIN_ACCEPT_QUEUE, Clock, Conntrack, Machine
 from synguard.impact.conntrack import read_conntrack
+from synguard.probe import capabilities
 from synguard.probe.userns import in_user_namespace
 
 __all__ = ["gather"]
@@ -36,7 +37,7 @@ def gather(settings: Settings) -> Machine:
         bpf_errno=programs.bpf_errno(),
         bpf_jit=sysctl("net/core/bpf_jit_enable"),
         bpf_stats=sysctl("kernel/bpf_stats_enabled"),
-        capabilities=programs.effective_capabilities(),
+        capabilities=capabilities.effective(),
         is_root=os.geteuid() == 0,
         in_user_namespace=in_user_namespace(),
         bcc=programs.bcc(),

@@ -21,12 +21,6 @@ _HEADER_ROOT = Path("/usr/include")
 _NO_FD = 0xFFFF_FFFF
 
 
-def effective_capabilities() -> int | None:
-    """Return this process's effective capabilities as a bit mask, or None without /proc."""
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", text(Path("/proc/self/status")) or "", re.MULTILINE)
-    return int(found[1], 16) if found else None
-
-
 def lockdown() -> str | None:
     """Return the kernel's lockdown mode; None where there is none."""
     found = re.search(r"\[(\w+)\]", text(Path("/sys/kernel/security/lockdown")) or "")

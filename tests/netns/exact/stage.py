@@ -22,6 +22,7 @@ from synguard.model import HandshakeCounts
 from synguard.probe import address_layout, attach, layout
 from synguard.probe.claim import Claim
 from synguard.probe.interfaces import find_interface
+from synguard.probe.known import KnownPrograms
 from synguard.probe.probe import Probe
 from synguard.probe.reader import ProbeReader
 
@@ -97,8 +98,9 @@ class Ground:
         for name in self._interfaces:
             claim = Claim(self._claims / f"{name}.lock", "taken by {pid}")
             self._stack.callback(claim.close)
-            attached = attach.attach(find_interface(name), self.probe.programs, self._xdp_mode, claim)
-            self._stack.callback(attach.detach_renamed, attached, made_clsact=True)
+            known = self._stack.enter_context(contextlib.closing(KnownPrograms()))
+            attached = attach.attach(find_interface(name), self.probe.programs, self._xdp_mode, claim, known)
+            self._stack.callback(attach.detach_renamed, attached, known, made_clsact=True)
 
     def forget(self) -> None:
         """Forget every listener and source that earlier tests left in the probe's maps."""

@@ -11,6 +11,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe import attach, interfaces, presence
+from synguard.probe.known import KnownPrograms
 from synguard.probe.programs import XDP_PROGRAM
 
 
@@ -39,11 +40,11 @@ def test_whatever_the_kernel_refuses_is_an_error_in_words(
     """An interface that vanishes between two questions ends neither the daemon nor its leave-taking."""
     refusing(monkeypatch, error)
     with pytest.raises(SynguardError, match="nobody0"):
-        attach.detach("nobody0", made_clsact=True)
+        attach.detach("nobody0", KnownPrograms(), made_clsact=True)
     with pytest.raises(SynguardError, match="nobody0"):
-        attach.detach_renamed(some_attachment(), made_clsact=True)
+        attach.detach_renamed(some_attachment(), KnownPrograms(), made_clsact=True)
     with pytest.raises(SynguardError):
-        presence.look([some_attachment()], {XDP_PROGRAM: -1})
+        presence.look([some_attachment()], {XDP_PROGRAM: -1}, KnownPrograms())
     with pytest.raises(SynguardError):
         interfaces.find_interface("nobody0")
 
@@ -52,9 +53,9 @@ def test_a_missing_capability_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not permitted is exit code 3, and says what is needed."""
     refusing(monkeypatch, NetlinkError(errno.EPERM))
     with pytest.raises(UnsupportedError, match="CAP_NET_ADMIN"):
-        attach.detach("nobody0", made_clsact=False)
+        attach.detach("nobody0", KnownPrograms(), made_clsact=False)
 
 
 def test_an_interface_that_is_gone_took_everything_with_it() -> None:
     """Nothing is left to remove, and that is no error."""
-    assert attach.detach_renamed(some_attachment(), made_clsact=True) == []
+    assert attach.detach_renamed(some_attachment(), KnownPrograms(), made_clsact=True) == []
