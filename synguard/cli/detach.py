@@ -9,7 +9,7 @@ import click
 from synguard.cli.options import config_option
 from synguard.cli.output import write
 from synguard.config import Settings, load
-from synguard.errors import UsageError
+from synguard.errors import UnsupportedError, UsageError
 from synguard.probe.capabilities import check_rights
 from synguard.probe.detaching import detach_all
 from synguard.respond.nft_blocks import TABLE, remove_table
@@ -32,10 +32,12 @@ def command(interfaces: tuple[str, ...], config_file: Path | None) -> None:
     check_rights()
     if config_file is not None:
         interfaces = interfaces or load(config_file).probe.interfaces
-    removed = detach_all(interfaces or None, _pin_directory(config_file))
+    removed, doubtful = detach_all(interfaces or None, _pin_directory(config_file))
     if not interfaces and remove_table():
         removed.append(f"nftables: table inet {TABLE}")
     write("\n".join(f"removed {what}" for what in removed) or "nothing of ours was attached")
+    if doubtful:
+        raise UnsupportedError("left where they are, which may be ours:\n" + "\n".join(doubtful))
 
 
 def _pin_directory(config_file: Path | None) -> Path:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
-from synguard.errors import SynguardError
+from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe.attach import carries_any, carries_xdp, detach
 from synguard.probe.claim import claim_interface, claimed_interfaces, noted_pin_directory
 from synguard.probe.interfaces import all_interfaces, all_names, find_interface
@@ -14,15 +15,23 @@ from synguard.probe.known import KnownPrograms
 from synguard.probe.pins import PinFolder, remove_pins
 
 
-def detach_all(interfaces: Iterable[str] | None, pin_directory: Path) -> list[str]:
-    """Remove everything of ours from the kernel in this network namespace; return what, in words.
+class Detached(NamedTuple):
+    """What became of the probe, in words."""
+
+    removed: list[str]
+    #: XDP programs that stay, since this process may not ask whose they are.
+    doubtful: list[str]
+
+
+def detach_all(interfaces: Iterable[str] | None, pin_directory: Path) -> Detached:
+    """Remove everything of ours from the kernel in this network namespace; return what.
 
     Args:
         interfaces: only these; None means every interface there is. The pins go with the last of them.
         pin_directory: where to look for pins, besides the places that daemons noted.
 
     Raises:
-        UnsupportedError: the pins may not be removed, or the kernel does not tell whose an XDP program is.
+        UnsupportedError: the pins may not be removed.
         SynguardError: a running daemon holds an interface; names its pid.
 
     """
@@ -36,10 +45,7 @@ def detach_all(interfaces: Iterable[str] | None, pin_directory: Path) -> list[st
             directories |= _detach(name, pin_directory, known, removed)
         if interfaces is None or not any(carries_any(interface, known) for interface in all_interfaces()):
             removed += remove_pins(sorted(directories))
-        # What nobody may tell whose it is may be ours: better said than passed over.
-        for program_id in _left_on(names):
-            known.info(program_id)
-    return removed
+        return Detached(removed, list(_doubtful(names, known)))
 
 
 def _detach(name: str, pin_directory: Path, known: KnownPrograms, removed: list[str]) -> set[Path]:
@@ -52,10 +58,13 @@ def _detach(name: str, pin_directory: Path, known: KnownPrograms, removed: list[
     return noted
 
 
-def _left_on(names: Collection[str]) -> Iterator[int]:
+def _doubtful(names: Collection[str], known: KnownPrograms) -> Iterator[str]:
     for interface in all_interfaces():
         if interface.name in names and interface.xdp_program_id is not None:
-            yield interface.xdp_program_id
+            try:
+                known.info(interface.xdp_program_id)
+            except UnsupportedError as error:
+                yield f"{interface.name}: {error}"
 
 
 def detach_others(guarded: Collection[str], pin_directory: Path, known: KnownPrograms) -> list[str]:

@@ -19,6 +19,7 @@ from synguard.cli.lazy import COMMANDS
 from synguard.commit import commit_of
 from synguard.config import Settings
 from synguard.errors import SynguardError, UnsupportedError, UsageError
+from synguard.probe.detaching import Detached
 from synguard.telling.figures import duration, figure, percent
 from tests.unit.cli.conftest import Cli
 from tests.unit.public import python_as_nobody
@@ -181,9 +182,9 @@ def test_detach_names_what_it_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Sequence[str] | None] = []
     removed = ["eth1: XDP program"]
 
-    def detach_all(interfaces: Sequence[str] | None, _pin_directory: Path) -> list[str]:
+    def detach_all(interfaces: Sequence[str] | None, _pin_directory: Path) -> Detached:
         asked.append(interfaces)
-        return removed
+        return Detached(removed, [])
 
     monkeypatch.setattr("synguard.cli.detach.detach_all", detach_all)
     assert CliRunner().invoke(cli, ["detach"]).stdout == "removed eth1: XDP program\n"
