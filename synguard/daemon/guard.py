@@ -185,7 +185,8 @@ class Guard:
         self._leave_moved()
         for guarded in self._interfaces:
             if guarded.attachment is not None or guarded.claim.made_clsact:
-                self._log.info("probe.kept", interface=guarded.name)
+                remedy = "it goes with `systemctl stop synguard-probe`, or `synguard detach`"
+                self._log.info("probe.kept", interface=guarded.name, remedy=remedy)
                 guarded.claim.leave()
             else:
                 guarded.claim.close()

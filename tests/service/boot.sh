@@ -44,7 +44,7 @@ mount -o remount,bind,ro proc/sys
 mount --bind proc/sys/net proc/sys/net
 mount -o remount,bind,rw proc/sys/net
 mount -t cgroup2 cgroup2 sys/fs/cgroup
-mount -t bpf bpf sys/fs/bpf
+mount -t bpf -o mode=0700 bpf sys/fs/bpf
 mount -t tmpfs -o mode=0755 tmpfs dev
 for device in null zero full random urandom tty; do
     touch "dev/$device"
@@ -69,7 +69,7 @@ mount --move /run/checkout /srv/synguard
 rmdir /run/checkout
 
 # A synguard that is installed on this machine is not on that one.
-rm -rf /{opt,etc,var/lib}/synguard /usr/local/bin/synguard /etc/sysusers.d/synguard.conf
+rm -rf /{opt,etc,var/lib}/synguard /usr/local/bin/synguard /etc/{sysusers,tmpfiles}.d/synguard.conf
 
 # Nothing that this machine enables may start: neither its units, nor its init scripts, nor its fstab.
 mount -t tmpfs -o mode=0755 tmpfs /etc/systemd/system
