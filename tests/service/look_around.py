@@ -37,10 +37,10 @@ _PTRACE_ATTACH = 16
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def works(deed: Callable[[], object]) -> bool:
+def works(deed: Callable[..., object], *arguments: object) -> bool:
     """Tell whether something can be done."""
     try:
-        deed()
+        deed(*arguments)
     except OSError:
         return False
     return True
@@ -61,6 +61,11 @@ def write(folder: str) -> None:
     made.rmdir()
 
 
+def open_to_write(path: str) -> None:
+    """Open a file to write it."""
+    os.close(os.open(path, os.O_WRONLY))
+
+
 def checked(answer: int) -> None:
     """Raise OSError for what a system call refused."""
     if answer < 0:
@@ -79,9 +84,9 @@ def main() -> None:
         "user": [os.getresuid(), os.getresgid(), os.getgroups()],
         "capabilities": {name: int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")},
         "confined": [status["NoNewPrivs"], status["Seccomp"]],
-        "read": [path for path in SECRETS if works(lambda path=path: read(path))],
-        "written": [path for path in PLACES if works(lambda path=path: write(path))],
-        "set": [path for path in SETTINGS if works(lambda path=path: os.close(os.open(path, os.O_WRONLY)))],
+        "read": [path for path in SECRETS if works(read, path)],
+        "written": [path for path in PLACES if works(write, path)],
+        "set": [path for path in SETTINGS if works(open_to_write, path)],
         "owners": sorted({entry.stat().st_uid for entry in Path("/proc").glob("[0-9]*")}),
         "done": [
             name
