@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from synguard.cli.options import config_option
-from synguard.config import file_in_use, load
+from synguard.config import Settings, file_in_use, load
 
 _OPTIONS = {
     "probe.interfaces": "--interface",
@@ -58,19 +58,25 @@ def command(
     mode: str | None,
     drop: str | None,
 ) -> None:
-    """Guard interfaces: see floods, keep a history, answer as far as allowed. Needs root."""
-    settings = load(config_file).with_overrides(
-        {
-            "probe.interfaces": interfaces or None,
-            "probe.keep_attached": keep_attached or None,
-            "history.database": database,
-            "control.socket": socket,
-            "respond.mode": mode,
-            "respond.drop": drop,
-        },
-        _OPTIONS,
-    )
+    """Guard interfaces: see floods, keep a history, answer as far as allowed. Needs root.
+
+    Ends at Ctrl-C or SIGTERM. SIGHUP (`systemctl reload synguard`) reads the settings file anew, and only
+    where a terminal started this does it end it.
+    """
+    overrides = {
+        "probe.interfaces": interfaces or None,
+        "probe.keep_attached": keep_attached or None,
+        "history.database": database,
+        "control.socket": socket,
+        "respond.mode": mode,
+        "respond.drop": drop,
+    }
+
+    def read() -> Settings:
+        return load(config_file).with_overrides(overrides, _OPTIONS)
+
     # Only now: a wrong option is said at once, and without what the daemon loads.
+    read()
     from synguard.daemon import run  # noqa: PLC0415
 
-    ctx.exit(run(settings, file_in_use(config_file)))
+    ctx.exit(run(read, file_in_use(config_file)))

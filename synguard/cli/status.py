@@ -83,6 +83,7 @@ def _standing(status: Mapping[str, Any], *, local: bool) -> Iterator[str]:
     if "started_at" in status:
         settings = status.get("config_file") or "defaults, no settings file"
         yield f"running since {moment(status['started_at'], local=local)}, settings: {printable(settings)}"
+    yield from _settings(status.get("config", {}))
     if "map_memlock_bytes" in status:
         yield f"kernel memory of the probe's maps: {_mebibytes(status['map_memlock_bytes'])}"
     pins = status.get("pins")
@@ -93,6 +94,14 @@ def _standing(status: Mapping[str, Any], *, local: bool) -> Iterator[str]:
         yield f"probe: {came}, stays attached when this one ends, pinned in {printable(str(pins['pinned']))}"
     else:
         yield f"probe: {came}, goes when this one ends (--keep-attached lets it stay)"
+
+
+def _settings(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a reload of the settings left undone."""
+    if config.get("refused"):
+        yield f"the settings file is refused, and those before it go on: {printable(config['refused'])}"
+    if config.get("needs_restart"):
+        yield f"changed in the settings file, and waiting for a restart: {', '.join(config['needs_restart'])}"
 
 
 def _mebibytes(count: int) -> str:

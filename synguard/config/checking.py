@@ -60,6 +60,11 @@ class Declaration:
         return self._extra("allowed") or _allowed(get_args(self.type)[0], self.meta)
 
     @property
+    def needs_restart(self) -> bool:
+        """Whether a running daemon keeps the value that it began with, whatever the file says later."""
+        return bool(self._extra("needs_restart"))
+
+    @property
     def repeats(self) -> tuple[str, ...]:
         """Of a setting that holds named tables: the settings of its section that these may set."""
         return tuple(self._extra("repeats") or ())

@@ -41,6 +41,12 @@ def about(
     return meta
 
 
+def fixed(meta: Meta) -> Meta:
+    """Return the declaration of a setting of which a running daemon keeps the value that it began with."""
+    limits: dict[str, Any] = {"ge": meta.ge, "le": meta.le, "max_length": meta.max_length}
+    return Meta(description=meta.description, extra={**(meta.extra or {}), "needs_restart": True}, **limits)
+
+
 def about_tables(
     text: str, *, repeats: Collection[str], check: Callable[[str], object], max_length: int, example: str
 ) -> Meta:

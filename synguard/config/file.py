@@ -14,6 +14,8 @@ from synguard.errors import UsageError
 #: Read when no file is named and it exists.
 DEFAULT_PATH = Path("/etc/synguard/synguard.toml")
 
+MAX_BYTES = 4 << 20
+
 _TABLE = re.compile(r"\s*\[{1,2}(.+?)\]{1,2}\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_.\s-])+?)\s*=""")
 
@@ -54,11 +56,14 @@ def _exists(path: Path) -> bool:
 
 def _read(path: Path) -> str:
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise UsageError(f"{path}: longer than {MAX_BYTES >> 20} MiB, which no settings file is")
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

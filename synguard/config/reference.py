@@ -15,6 +15,7 @@ from synguard.config.settings import Settings
 _HEAD = """\
 # Settings of synguard. Every setting is here with its default; delete what you do not change.
 # Check a changed file with: synguard config check FILE
+# A running daemon takes it up when told to: systemctl reload synguard
 """
 
 
@@ -32,10 +33,14 @@ def settings_reference() -> str:
             f"`{_toml(setting.default)}`",
             setting.unit or "",
             setting.allowed,
-            setting.help,
+            _help(setting),
         )
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(rows) + "\n"
+
+
+def _help(setting: Declaration) -> str:
+    return f"{setting.help} Needs a restart." if setting.needs_restart else setting.help
 
 
 def _sections() -> groupby[str, Declaration]:
@@ -47,7 +52,7 @@ def _table(name: str, settings: list[Declaration]) -> str:
     lines = [f"[{name}]", *_comment(inspect.getdoc(kinds[name]) or "")]
     for setting in settings:
         unit = f" ({setting.unit})" if setting.unit else ""
-        lines += ["", *_comment(setting.help), *_comment(f"Allowed: {setting.allowed}{unit}.")]
+        lines += ["", *_comment(_help(setting)), *_comment(f"Allowed: {setting.allowed}{unit}.")]
         if setting.example is None:
             lines.append(f"{setting.name} = {_toml(setting.default)}")
         else:

@@ -8,28 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from msgspec.json import encode
 
 from synguard.config.checking import Problem, build, overlay
 from synguard.config.declaring import (
-    NETWORKS,
     SOCKET_PATH_MAX_BYTES,
     Section,
     about,
     check_interface,
-    check_network,
     check_path,
     check_socket,
+    fixed,
 )
 from synguard.config.detecting import DetectSettings, check_detect
-from synguard.endpoint import Network
+from synguard.config.responding import RespondSettings
 from synguard.errors import UsageError
-from synguard.model import RespondMode
 
 
 class ProbeSettings(Section, frozen=True, kw_only=True):
@@ -37,130 +34,83 @@ class ProbeSettings(Section, frozen=True, kw_only=True):
 
     interfaces: Annotated[
         tuple[str, ...],
-        about(
-            "Interfaces to guard. Empty: the one that the default route uses.",
-            check=check_interface,
-            allowed="interface names of 1 to 15 characters",
-            max_length=64,
+        fixed(
+            about(
+                "Interfaces to guard. Empty: the one that the default route uses.",
+                check=check_interface,
+                allowed="interface names of 1 to 15 characters",
+                max_length=64,
+            )
         ),
     ] = ()
     xdp_mode: Annotated[
         Literal["auto", "native", "generic", "tc"],
-        about("How to attach on ingress. auto: native, else generic, else tc, which only observes."),
+        fixed(about("How to attach on ingress. auto: native, else generic, else tc, which only observes.")),
     ] = "auto"
     visibility: Annotated[
         Literal["auto", "both", "ingress"],
-        about("auto: both ways, else ingress with an alert. both: never less. ingress: one way by design."),
+        fixed(
+            about(
+                "auto: both ways, else ingress with an alert. both: never less. ingress: one way by design."
+            )
+        ),
     ] = "auto"
     ipv6_prefix: Annotated[
-        int, about("IPv6 addresses that share a prefix of this length are one source.", "bits", ge=16, le=128)
+        int,
+        fixed(
+            about("IPv6 addresses that share a prefix of this length are one source.", "bits", ge=16, le=128)
+        ),
     ] = 64
     prefix_ipv4: Annotated[
         int,
-        about("IPv4 sources that share a prefix of this length count together, too.", "bits", ge=8, le=31),
+        fixed(
+            about("IPv4 sources that share a prefix of this length count together, too.", "bits", ge=8, le=31)
+        ),
     ] = 24
     prefix_ipv6: Annotated[
         int,
-        about("IPv6 sources that share a prefix of this length count together, too.", "bits", ge=16, le=64),
+        fixed(
+            about(
+                "IPv6 sources that share a prefix of this length count together, too.", "bits", ge=16, le=64
+            )
+        ),
     ] = 48
-    max_sources: Annotated[int, about("Sources watched at the same time.", "sources", ge=64, le=65536)] = 8192
+    max_sources: Annotated[
+        int, fixed(about("Sources watched at the same time.", "sources", ge=64, le=65536))
+    ] = 8192
     max_prefixes: Annotated[
-        int, about("Prefixes of sources watched at the same time.", "prefixes", ge=64, le=65536)
+        int, fixed(about("Prefixes of sources watched at the same time.", "prefixes", ge=64, le=65536))
     ] = 2048
     max_listeners: Annotated[
-        int, about("Listeners watched at the same time.", "listeners", ge=8, le=4096)
+        int, fixed(about("Listeners watched at the same time.", "listeners", ge=8, le=4096))
     ] = 512
     poll_interval_ms: Annotated[int, about("How often the counts are read.", "ms", ge=20, le=1000)] = 50
     keep_attached: Annotated[
         bool,
-        about("Leave the probe attached and counting when the daemon ends; the next daemon takes it over."),
+        fixed(
+            about(
+                "Leave the probe attached and counting when the daemon ends; the next daemon takes it over."
+            )
+        ),
     ] = False
     pin_directory: Annotated[
         str,
-        about(
-            "Where the probe is pinned meanwhile, in a folder for each network namespace.",
-            check=check_path,
-            allowed="a path in a BPF file system, owned by the daemon's user",
+        fixed(
+            about(
+                "Where the probe is pinned meanwhile, in a folder for each network namespace.",
+                check=check_path,
+                allowed="a path in a BPF file system, owned by the daemon's user",
+            )
         ),
     ] = "/sys/fs/bpf/synguard"
-
-
-class RespondSettings(Section, frozen=True, kw_only=True):
-    """What may be done about an alert, and to whom never."""
-
-    mode: Annotated[RespondMode, about("off: nothing. dry-run: say what would be done. enforce: do it.")] = (
-        RespondMode.DRY_RUN
-    )
-    drop: Annotated[
-        Literal["proven", "always"],
-        about(
-            "proven: drop a source only on proof that it is not spoofed. "
-            "always: drop any single source (only where spoofing is impossible)."
-        ),
-    ] = "proven"
-    source_response: Annotated[
-        Literal["greylist", "none"],
-        about("To a source or prefix that is not dropped. greylist: its real clients get in a second late."),
-    ] = "greylist"
-    listener_response: Annotated[
-        Literal["cookie", "greylist", "none"],
-        about(
-            "To a flood whose sources cannot be believed, or are many. "
-            "cookie: SYN cookies, and greylist where a listener cannot be answered with them."
-        ),
-    ] = "cookie"
-    backend: Annotated[
-        Literal["xdp", "nftables"], about("Where blocks drop SYNs. nftables: as rules that nft shows.")
-    ] = "xdp"
-    when_flushed: Annotated[
-        Literal["restore", "notice"],
-        about("When somebody took our rules away by hand. restore: put them back. notice: only say so."),
-    ] = "restore"
-    block_ttl_s: Annotated[
-        int, about("How long a first block lasts; each further one twice as long.", "s", ge=1, le=2_592_000)
-    ] = 600
-    block_ttl_max_s: Annotated[
-        int, about("How long a repeater's block lasts at most.", "s", ge=1, le=2_592_000)
-    ] = 86_400
-    max_blocks: Annotated[
-        int, about("Blocks and other responses held at the same time.", "blocks", ge=1, le=65536)
-    ] = 16_384
-    max_actions_per_min: Annotated[
-        int, about("Responses that alerts bring about in a minute.", "responses", ge=1, le=65536)
-    ] = 120
-    allow: Annotated[
-        tuple[str, ...], about("Sources never to touch.", check=check_network, allowed=NETWORKS)
-    ] = ()
-    trusted_aggregators: Annotated[
-        tuple[str, ...],
-        about(
-            "A CDN's or load balancer's addresses: never touched, and only listeners are judged.",
-            check=check_network,
-            allowed=NETWORKS,
-        ),
-    ] = ()
-    ssh_ports: Annotated[
-        tuple[Annotated[int, Meta(ge=1, le=65535)], ...],
-        about("Peers of sessions established on these ports are never touched.", "TCP ports", max_length=16),
-    ] = (22,)
-
-    @property
-    def allow_networks(self) -> tuple[Network, ...]:
-        """``allow`` as networks."""
-        return tuple(ip_network(text) for text in self.allow)
-
-    @property
-    def trusted_aggregator_networks(self) -> tuple[Network, ...]:
-        """``trusted_aggregators`` as networks."""
-        return tuple(ip_network(text) for text in self.trusted_aggregators)
 
 
 class HistorySettings(Section, frozen=True, kw_only=True):
     """Where alerts are kept, and for how long: they hold addresses, which are personal data."""
 
-    database: Annotated[str, about("The SQLite database of alerts.", check=check_path, allowed="a path")] = (
-        "/var/lib/synguard/synguard.db"
-    )
+    database: Annotated[
+        str, fixed(about("The SQLite database of alerts.", check=check_path, allowed="a path"))
+    ] = "/var/lib/synguard/synguard.db"
     retention_days: Annotated[
         int,
         about("Closed alerts, figures, responses and runs older than this go.", "days", ge=1, le=3650),
@@ -201,14 +151,16 @@ class ControlSettings(Section, frozen=True, kw_only=True):
 
     socket: Annotated[
         str,
-        about(
-            "The Unix socket on which the commands reach the daemon.",
-            check=check_socket,
-            allowed=f"a path of at most {SOCKET_PATH_MAX_BYTES} bytes",
+        fixed(
+            about(
+                "The Unix socket on which the commands reach the daemon.",
+                check=check_socket,
+                allowed=f"a path of at most {SOCKET_PATH_MAX_BYTES} bytes",
+            )
         ),
     ] = "/run/synguard/control.sock"
     group: Annotated[
-        str, about("The group that may use the socket besides root. Empty: root alone.", max_length=32)
+        str, fixed(about("The group that may use the socket besides root. Empty: root alone.", max_length=32))
     ] = "synguard"
 
     @property

@@ -26,7 +26,7 @@ from synguard.history.reading import DamagedHistoryError
 from synguard.history.records import alert_to_json, time_to_json
 from synguard.history.store import HistoryStore
 from synguard.model import Alert, RespondMode
-from synguard.observe.log import Lines
+from synguard.observe.log import Writer
 from synguard.respond.by_hand import ByHand
 from synguard.respond.upkeep import Upkeep
 from synguard.silence import Silence
@@ -52,7 +52,7 @@ class Handlers:
         watch: Watch,
         upkeep: Upkeep,
         history: HistoryStore,
-        log_lines: Lines,
+        log_lines: Writer,
         status: Status,
     ) -> None:
         self._settings = settings

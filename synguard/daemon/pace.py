@@ -19,7 +19,7 @@ class Pace:
     """Says how long to wait after each read."""
 
     def __init__(self, poll_interval_s: float) -> None:
-        self._poll_interval_s = poll_interval_s
+        self.poll_interval_s = poll_interval_s
         self._hurried = 0
         self._steady = STEADY_READS
 
@@ -34,9 +34,9 @@ class Pace:
         """
         if hurry and self._may_hurry():
             self._hurried += 1
-            return self._poll_interval_s / HURRIED_PACE
+            return self.poll_interval_s / HURRIED_PACE
         self._steady += 1
-        pause_s = self._poll_interval_s * (1 if active else IDLE_PACE)
+        pause_s = self.poll_interval_s * (1 if active else IDLE_PACE)
         return max(pause_s, min(spent_s * READ_SHARE, LONGEST_PAUSE_S))
 
     def _may_hurry(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -63,7 +64,7 @@ def make_upkeep(
         Senses(guard.cannot_drop),
         log,
     )
-    reconciler = Reconciler(blocks, log, restores=respond.when_flushed == "restore")
+    reconciler = Reconciler(blocks, log, restores=_restores(settings))
     return Upkeep(responder, reconciler, figures, ledger, history, log)
 
 
@@ -77,6 +78,19 @@ def _nftables(settings: Settings, guard: Guard, log: FilteringBoundLogger) -> Nf
     except SynguardError as error:
         log.warning("nftables.not_asked", error=str(error), consequence="blocks left there end in their time")
     return None
+
+
+async def adjust_responses(upkeep: Upkeep, settings: Settings) -> None:
+    """Respond by these settings from now on, but for the mode; what they spare now is let go."""
+    responder = upkeep.responder
+    responder.rules = replace(_rules(settings), mode=responder.rules.mode)
+    responder.never_touch.gather_by(_gather(settings))
+    upkeep.reconciler.restores = _restores(settings)
+    await responder.spare_protected()
+
+
+def _restores(settings: Settings) -> bool:
+    return settings.respond.when_flushed == "restore"
 
 
 def _rules(settings: Settings) -> Rules:

@@ -46,7 +46,7 @@ class Seconds:
 
     def __init__(self, known_listeners: Callable[[], Iterable[ListenerReading]], most_listeners: int) -> None:
         self._known_listeners = known_listeners
-        self._most_listeners = most_listeners
+        self.most_listeners = most_listeners
         self._wall_s: float | None = None
         self._totals: Mapping[str, int | None] = {}
         self._kernel: Mapping[str, int] = {}
@@ -103,7 +103,7 @@ class Seconds:
             self._listeners[reading.listener] = _known(reading)
             risen.append((reading, before, rise(before.counts, reading.counts)))
         shown = heapq.nlargest(
-            self._most_listeners, risen, key=lambda one: (one[0].listener in wanted, one[2].attempts)
+            self.most_listeners, risen, key=lambda one: (one[0].listener in wanted, one[2].attempts)
         )
         listeners = {}
         for reading, before, counts in shown:

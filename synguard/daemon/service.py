@@ -15,7 +15,7 @@ import structlog
 
 from synguard import __version__
 from synguard.config import Settings
-from synguard.config.settings import HistorySettings
+from synguard.daemon.adjusting import Adjustment, keep_of
 from synguard.daemon.cases import Cases
 from synguard.daemon.control import ControlServer
 from synguard.daemon.guard import Guard
@@ -25,13 +25,14 @@ from synguard.daemon.latest import Latest
 from synguard.daemon.live import Live
 from synguard.daemon.news import News, Published
 from synguard.daemon.placing import Placing
+from synguard.daemon.reloading import Reloader
 from synguard.daemon.responding import make_upkeep
 from synguard.daemon.silences import Silences
 from synguard.daemon.status import Status
 from synguard.daemon.stopping import StopRequest
 from synguard.daemon.watch import Watch
 from synguard.detect import Detector
-from synguard.history.retention import DAY_S, Keep
+from synguard.history.retention import DAY_S
 from synguard.history.runs import Run
 from synguard.history.store import HistoryStore
 from synguard.observe import log as observe_log
@@ -51,14 +52,17 @@ REMEMBERED_S = 5 * DAY_S
 _QUIET_HISTORY_EVENTS = frozenset({"history.opened", "history.recovered", "history.interrupted_closed"})
 
 
-def run(settings: Settings, config_file: Path | None = None) -> int:
-    """Guard the configured interfaces until SIGTERM, SIGINT or SIGHUP; return the exit code 0.
+def run(read: Callable[[], Settings], config_file: Path | None = None) -> int:
+    """Guard the configured interfaces until SIGTERM or SIGINT; return the exit code 0.
 
-    ``config_file`` is the one that the settings were read from, which ``status`` tells.
+    Args:
+        read: returns the settings; asked again at SIGHUP, which only ends what has a terminal.
+        config_file: the one that it reads them from, which ``status`` tells.
 
     Raises UnsupportedError where the kernel or the user's rights do not allow it, and SynguardError where
     an interface is guarded already or the probe cannot be attached; nothing is left behind then.
     """
+    settings = read()
     check_rights()
     log_lines = observe_log.configure(settings.log.level, settings.log.format)
     prune_claims()
@@ -67,8 +71,8 @@ def run(settings: Settings, config_file: Path | None = None) -> int:
         with Placing(names, settings, structlog.get_logger()) as placing:
             probe = placing.load(stop) if names else None
             if probe is not None:
-                facts = partial(_facts, settings, config_file, placing.keeper, probe)
-                _guard(settings, placing, probe, log_lines, stop, facts)
+                reloader = Reloader(settings, config_file, read, structlog.get_logger())
+                _guard(placing, probe, log_lines, stop, reloader)
     return 0
 
 
@@ -90,19 +94,15 @@ def _default_route(stop: StopRequest) -> tuple[str, ...]:
 
 
 def _guard(
-    settings: Settings,
     placing: Placing,
     probe: Probe,
-    log_lines: observe_log.Lines,
+    log_lines: observe_log.Writer,
     stop: StopRequest,
-    facts: Callable[[], dict[str, Any]],
+    reloader: Reloader,
 ) -> None:
-    log, news, guard = structlog.get_logger(), News(), placing.guard
-    history = HistoryStore(
-        settings.history.database_path,
-        keep=_kept(settings.history),
-        log=news.heeding(_history_log),
-    )
+    log, news, guard, settings = structlog.get_logger(), News(), placing.guard, reloader.in_force
+    path, kept = settings.history.database_path, keep_of(settings.history)
+    history = HistoryStore(path, keep=kept, log=news.heeding(_history_log))
     ended_because = "failed"
     try:
         history.start()
@@ -123,12 +123,13 @@ def _guard(
         responder.senses = Senses(
             guard.cannot_drop, lambda source: watch.reader.clock_proof(source, time.monotonic_ns())
         )
-        status = Status(watch, upkeep, history, latest, facts)
+        status = Status(watch, upkeep, history, latest, partial(_facts, reloader, placing.keeper, probe))
         handlers = Handlers(settings, watch, upkeep, history, log_lines, status)
         live = Live(watch, responder, latest, status.health)
         commands = {**handlers.by_command(), "news": news.answer, "top": live.answer}
         control = ControlServer(settings.control.socket_path, settings.control.group, commands, log)
-        asyncio.run(watch.run(control, stop))
+        adjustment = Adjustment(watch, history, log_lines, log)
+        asyncio.run(watch.run(control, stop, reloader.by(adjustment.apply)))
         if not placing.keeper.leaves:
             asyncio.run(upkeep.take_leave())
         ended_because = "stopped"
@@ -144,10 +145,11 @@ async def _restore(upkeep: Upkeep, history: HistoryStore) -> None:
     await upkeep.restore(history.blocks(now_s), history.earlier_drops(now_s - REMEMBERED_S))
 
 
-def _facts(settings: Settings, config_file: Path | None, keeper: Keeper, probe: Probe) -> dict[str, Any]:
-    history = settings.history
+def _facts(reloader: Reloader, keeper: Keeper, probe: Probe) -> dict[str, Any]:
+    history, config = reloader.in_force.history, reloader.describe()
     return {
-        "config_file": None if config_file is None else str(config_file.absolute()),
+        "config_file": config["file"],
+        "config": config,
         "pins": keeper.describe(),
         "map_memlock_bytes": probe.memlock_bytes(),
         "history": {
@@ -170,15 +172,6 @@ def _new_run(settings: Settings, guard: Guard) -> Run:
         str(settings.respond.mode),
         settings.fingerprint,
         now_s,
-    )
-
-
-def _kept(history: HistorySettings) -> Keep:
-    return Keep(
-        history.retention_days * DAY_S,
-        history.retention_mib << 20,
-        history.seconds_days * DAY_S,
-        history.minutes_days * DAY_S,
     )
 
 

@@ -18,7 +18,7 @@ from synguard.daemon.one_line import OneLine
 from synguard.daemon.pace import Pace
 from synguard.daemon.seconds import Seconds
 from synguard.daemon.stopping import StopRequest
-from synguard.detect import Detector
+from synguard.detect import Detector, Thresholds
 from synguard.errors import SynguardError
 from synguard.history.store import HistoryStore
 from synguard.impact.impact import ServerWatch
@@ -35,6 +35,10 @@ REVIEW_INTERVAL_S = 10.0
 BASELINES_INTERVAL_S = 60.0
 #: That an idle daemon runs is written down this often; a busy one's seconds tell.
 RUN_INTERVAL_S = 10.0
+
+
+#: Reads the settings file anew, and returns why it is refused, or None.
+Reload = Callable[[], Awaitable[str | None]]
 
 
 class Watch:
@@ -72,21 +76,25 @@ class Watch:
         self._pace = Pace(settings.probe.poll_interval_ms / 1000)
         self._log = log
         self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        #: What is wrong with the settings file.
+        self._refused: str | None = None
 
-    async def run(self, control: ControlServer, stop: StopRequest) -> None:
-        """Guard until told to stop; then close alerts and take leave.
+    async def run(self, control: ControlServer, stop: StopRequest, reload: Reload) -> None:
+        """Guard until told to stop, and ``reload`` whenever told to; then close alerts and take leave.
 
         Raises SynguardError when a duty fails; what failed is in the log.
         """
         loop = asyncio.get_running_loop()
         stop.tell(lambda: loop.call_soon_threadsafe(self._stop.set))
+        stop.tell_reload(lambda: loop.call_soon_threadsafe(self._reload.set))
         try:
             # First: where another daemon answers, its alerts in the history are not ours to close.
             await control.start()
             await self._take_over()
             self._log.info("daemon.ready", memlock_bytes=self._probe.memlock_bytes())
-            systemd.notify(f"READY=1\n{self._status()}")
-            await self._until_stopped()
+            self._say_ready()
+            await self._until_stopped(reload)
             # For the figures alone: what came since the last read is not to be missing in them.
             self.snapshot = self.reader.read(time.monotonic_ns(), time.time())
         except ExceptionGroup as failures:
@@ -96,6 +104,7 @@ class Watch:
             ) from failures
         finally:
             stop.tell(None)
+            stop.tell_reload(None)
             systemd.notify("STOPPING=1")
             await control.stop()
             self.server.close()
@@ -110,7 +119,7 @@ class Watch:
         await self._kept(self.upkeep.responder.spare_protected)
         self._read()
 
-    async def _until_stopped(self) -> None:
+    async def _until_stopped(self, reload: Reload) -> None:
         """Run every periodic duty until told to stop; the first one that fails ends them all."""
         async with asyncio.TaskGroup() as group:
             duties = [
@@ -120,6 +129,7 @@ class Watch:
                 group.create_task(self._every(REVIEW_INTERVAL_S, self._review)),
                 group.create_task(self._every(BASELINES_INTERVAL_S, self._save_baselines)),
                 group.create_task(self._every(RUN_INTERVAL_S, self._go_on)),
+                group.create_task(self._reload_when_told(reload)),
             ]
             await self._stop.wait()
             for duty in duties:
@@ -130,6 +140,25 @@ class Watch:
         while True:
             await asyncio.sleep(seconds)
             await duty()
+
+    async def _reload_when_told(self, reload: Reload) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            try:
+                self._refused = await reload()
+            except Exception:  # noqa: BLE001 — what is no fault of the file's costs the reload, not the guard.
+                self._log.exception("config.not_reloaded")
+            self._say_ready()
+
+    def adjust(self, settings: Settings, thresholds: Thresholds) -> None:
+        """Read, judge and draw by these from now on."""
+        self.detector.adjust(thresholds)
+        self._pace.poll_interval_s = settings.probe.poll_interval_ms / 1000
+        self._seconds.most_listeners = settings.history.series_listeners
+
+    def _say_ready(self) -> None:
+        systemd.notify(f"READY=1\n{self._status()}")
 
     async def _look(self) -> None:
         await asyncio.to_thread(self.guard.look, self._probe)
@@ -144,7 +173,8 @@ class Watch:
             return "STATUS=Guarding"
         blocks = len(self.upkeep.responder.book.blocks)
         said = self._one_line.text(self.guard.names(), self.snapshot, self.cases.open_count, blocks)
-        return f"STATUS={said}"
+        refused = "; the settings file is refused, see the log" if self._refused else ""
+        return f"STATUS={said}{refused}"
 
     async def _look_after(self) -> None:
         await self._kept(self.upkeep.look_after)

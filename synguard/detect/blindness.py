@@ -151,12 +151,16 @@ class Blindness:
     """Turns what snapshots say of the probe's sight into openings, updates and closings of alerts."""
 
     def __init__(self, close_after_s: float, take_id: Callable[[], int]) -> None:
-        self._settled_ns = min(SETTLED_NS, round(close_after_s * NS_PER_S))
+        self.adjust(close_after_s)
         self._take_id = take_id
         self._senses = Senses()
         self._incidents: dict[Key, BlindIncident] = {}
         #: When what was told of last began, by key; a finding that is over stays in the snapshots.
         self._told_since_ns: dict[Key, int] = {}
+
+    def adjust(self, close_after_s: float) -> None:
+        """Close by this from now on."""
+        self._settled_ns = min(SETTLED_NS, round(close_after_s * NS_PER_S))
 
     def observe(self, snapshot: Snapshot) -> tuple[Action, ...]:
         """Return what a snapshot changes, in this order: openings, updates, closings."""

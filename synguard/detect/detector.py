@@ -69,8 +69,6 @@ from synguard.model import (
 
 #: Listeners whose queues are asked for, at most.
 MOST_SUSPECTS = 64
-#: The share (0..1) of all open alerts that may be scans; and overloads, and reflections. The rest is floods'.
-OTHERS_SHARE = 0.25
 
 _ORDER = (AlertOpened, AlertUpdated, AlertClosed)
 
@@ -93,14 +91,19 @@ class Detector:
         self._incidents: dict[Basis, Incident] = {}
         self._opening = Opening()
         self._others = Others()
-        most_of_a_kind = max(1, round(OTHERS_SHARE * thresholds.max_open_alerts))
-        self._occurrences = Occurrences(thresholds.close_after_s, most_of_a_kind, self._take_id_if_room)
+        self._occurrences = Occurrences(thresholds, self._take_id_if_room)
         self._blindness = Blindness(thresholds.close_after_s, self._take_id)
         self._now_ns = 0
         self._slice_ns = 1
         self._not_opened = 0
         self._suspects: frozenset[Listener] = frozenset()
         self._hurries = False
+
+    def adjust(self, thresholds: Thresholds) -> None:
+        """Judge by these from the next snapshot on; what is open and what was learned stays."""
+        self._thresholds = thresholds
+        self._occurrences.adjust(thresholds)
+        self._blindness.adjust(thresholds.close_after_s)
 
     def observe(self, snapshot: Snapshot) -> tuple[Action, ...]:
         """Return what a snapshot changes, in this order: openings, updates, closings.

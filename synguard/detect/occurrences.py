@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from synguard.detect.counts import ZERO, Tally, plus
 from synguard.detect.lifecycle import TOLD, UPDATE_EVERY_NS, Phase, Word, moved
 from synguard.detect.severity import worse, worse_impact
-from synguard.detect.thresholds import NS_PER_S
+from synguard.detect.thresholds import NS_PER_S, Thresholds
 from synguard.detect.timeline import Timeline
 from synguard.detect.windows import RING_NS, peak_per_s
 from synguard.endpoint import Listener, Network
@@ -180,15 +180,18 @@ def _ratio(unfinished: int, attempts: int, *, one_way: bool) -> float | None:
 class Occurrences:
     """Turns what snapshots show into openings, updates and closings of alerts."""
 
-    def __init__(self, close_after_s: float, most_of_a_kind: int, take_id: Callable[[], int | None]) -> None:
-        self._close_after_ns = round(close_after_s * NS_PER_S)
-        self._most_of_a_kind = most_of_a_kind
+    def __init__(self, thresholds: Thresholds, take_id: Callable[[], int | None]) -> None:
+        self.adjust(thresholds)
         self._take_id = take_id
         self._affairs: dict[Hashable, _Affair] = {}
-        #: Those of the last snapshot for which there was no room.
+        #: For which there was no room: those of the last snapshot, and how many in all.
         self._turned_away: set[Hashable] = set()
-        #: Occurrences for which there was no room.
         self.not_opened = 0
+
+    def adjust(self, thresholds: Thresholds) -> None:
+        """Close and limit by these from now on."""
+        self._close_after_ns = round(thresholds.close_after_s * NS_PER_S)
+        self._most_of_a_kind = thresholds.most_of_a_kind
 
     def observe(self, found: Iterable[Occurrence], snapshot: Snapshot) -> tuple[Action, ...]:
         """Return what a snapshot's occurrences change, in this order: openings, updates, closings."""

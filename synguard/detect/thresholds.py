@@ -18,6 +18,10 @@ NS_PER_S = 1_000_000_000
 REMEMBERED_LISTENERS = 4096
 
 
+#: The share (0..1) of all open alerts that may be of one kind that is no flood.
+OTHERS_SHARE = 0.25
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """When something is called an attack. The caller has checked the ranges."""
@@ -58,6 +62,11 @@ class Thresholds:
     overrides: Mapping[ListenerPattern, Mapping[str, float]] = field(default_factory=dict, hash=False)
     #: Sources that stand for many others (a CDN, a load balancer): only listeners are judged by them.
     trusted: tuple[Network, ...] = ()
+
+    @property
+    def most_of_a_kind(self) -> int:
+        """How many open alerts may be scans; and overloads, and reflections. The rest is floods'."""
+        return max(1, round(OTHERS_SHARE * self.max_open_alerts))
 
     _listeners: dict[Listener, Thresholds] = field(
         default_factory=dict, init=False, repr=False, compare=False

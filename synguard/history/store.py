@@ -38,6 +38,10 @@ class HistoryStore:
         self._writer = Writer(database, keep, log)
         self._ids: count[int] | None = None
 
+    def keep(self, keep: Keep) -> None:
+        """Keep so much from now on; what goes for it goes within the hour."""
+        self._writer.keep = keep
+
     def start(self, wait_s: float = 5.0) -> None:
         """Start the worker and wait until it has once tried to open the database."""
         writer = self._writer

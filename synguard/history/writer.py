@@ -39,7 +39,8 @@ class Writer:
         #: Open alerts below this id are an earlier daemon's.
         self.first_id = 0
         self._path = path
-        self._keep = keep
+        #: What stays how long; may be set from any thread.
+        self.keep = keep
         self._log = log
         self._error: str | None = None
         #: Now, and since when all that is open is this daemon's.
@@ -189,9 +190,9 @@ class Writer:
         now_s, wall_s = time.monotonic(), time.time()
         if now_s < self._retention_at_s or batch.alerts or self._stop_at_s is not None:
             return
-        if database.expire_step(wall_s, self._keep):
+        if database.expire_step(wall_s, self.keep):
             return
-        database.finish_expiry(wall_s, wall_s - self._keep.ended_s)
+        database.finish_expiry(wall_s, wall_s - self.keep.ended_s)
         with self.wake:
             self.pending.forget_ended(wall_s)
         self._retention_at_s = now_s + RETENTION_INTERVAL_S

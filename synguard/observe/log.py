@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Literal, Protocol, TextIO
+from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
@@ -54,11 +54,8 @@ class LineWriter:
     debug = info = warning = warn = error = exception = critical = fatal = msg
 
 
-class Lines(Protocol):
-    """Where log lines go."""
-
-    #: Lines that could not be written.
-    lost_lines: int
+#: Where log lines go.
+Writer = LineWriter | JournalWriter
 
 
 class _LibraryRecords(logging.Handler):
@@ -75,7 +72,13 @@ class _LibraryRecords(logging.Handler):
         )
 
 
-def configure(level: str = "info", log_format: LogFormat = "auto", stream: TextIO | None = None) -> Lines:
+def configure(
+    level: str = "info",
+    log_format: LogFormat = "auto",
+    stream: TextIO | None = None,
+    *,
+    writer: Writer | None = None,
+) -> Writer:
     """Set up structlog for this process, and return the writer that counts lost lines.
 
     Args:
@@ -83,12 +86,13 @@ def configure(level: str = "info", log_format: LogFormat = "auto", stream: TextI
         log_format: ``auto`` is ``console`` on a terminal and ``json`` elsewhere.
         stream: where lines go; standard output by default. One that systemd connected to its journal is
             left for the journal's own protocol, which knows more than lines.
+        writer: what an earlier call returned, to go on with its lost lines.
 
     Raises KeyError on an unknown level.
 
     """
     target = stream or sys.stdout
-    writer = _journal_behind(target) or LineWriter(target)
+    writer = writer or _journal_behind(target) or LineWriter(target)
     level_number = logging.getLevelNamesMapping()[level.upper()]
     readable = log_format == "console" or (log_format == "auto" and target.isatty())
     structlog.configure(
@@ -114,7 +118,7 @@ def _journal_behind(target: TextIO) -> JournalWriter | None:
         return None
 
 
-def _rendering(renderers: list[Processor], writer: LineWriter | JournalWriter) -> list[Processor]:
+def _rendering(renderers: list[Processor], writer: Writer) -> list[Processor]:
     """Return the last processors: what they render goes to the journal with fields."""
     if isinstance(writer, LineWriter):
         return renderers

@@ -80,7 +80,8 @@ class Reconciler:
     ) -> None:
         self._blocks = blocks
         self._log = log
-        self._restores = restores
+        #: May be set at any time.
+        self.restores = restores
         self._monotonic_ns = monotonic_ns
         self.mended = Mended()
         self._problem: str | None = None
@@ -108,7 +109,7 @@ class Reconciler:
     async def _mend(self, lost: list[Target]) -> list[Target]:
         if not lost:
             return []
-        if not self._restores:
+        if not self.restores:
             given_up = self._blocks.give_up(lost)
             self.mended.noticed += len(given_up)
             self._log.warning(

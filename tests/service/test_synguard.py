@@ -163,6 +163,31 @@ def test_systemctl_status_says_how_it_fares(installed: Machine) -> None:
     assert said.strip() == f"Guarding {GUARDED}: 0 SYN/s, 0 open alerts, 0 blocks"
 
 
+def test_a_reload_takes_up_a_right_file_and_refuses_a_wrong_one(installed: Machine) -> None:
+    """By the same daemon: systemctl tells of the wrong one, and so does the daemon if it is signalled."""
+    pid = status(installed)["pid"]
+    installed.run("cp", "/etc/synguard/synguard.toml", "/etc/synguard/kept")
+    installed.run("sed", "-i", "s/^min_attempts = .*/min_attempts = 41/", "/etc/synguard/synguard.toml")
+    installed.run("systemctl", "reload", "synguard")
+    said = installed.poll("journalctl", "--unit", "synguard", "--output", "cat", want="config.reloaded")
+    assert '"changed": {"detect.min_attempts": [40, 41]}' in said
+    installed.run("sed", "-i", "s/^min_attempts = .*/min_attempts = -1/", "/etc/synguard/synguard.toml")
+    refused = installed.run("systemctl", "reload", "synguard", check=False)
+    assert refused.returncode != 0
+    installed.run("systemctl", "kill", "--signal=HUP", "synguard")
+    installed.poll("journalctl", "--unit", "synguard", "--output", "cat", want="config.refused")
+    installed.poll(
+        *("systemctl", "show", "--property", "StatusText", "--value", "synguard"),
+        want="settings file is refused",
+    )
+    installed.poll("synguard", "status", want="detect.min_attempts")
+    assert installed.run("systemctl", "is-active", "synguard").stdout.strip() == "active"
+    assert status(installed)["pid"] == pid
+    installed.run("mv", "/etc/synguard/kept", "/etc/synguard/synguard.toml")
+    installed.run("systemctl", "reload", "synguard")
+    installed.poll("journalctl", "--unit", "synguard", "--output", "cat", want="[41, 40]")
+
+
 def test_a_restart_misses_nothing(installed: Machine) -> None:
     """The same program counts on while nobody reads it, and its counts go on."""
     before, attached = status(installed), program_id(installed)

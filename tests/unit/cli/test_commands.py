@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """Return the settings that ``synguard run`` started the daemon with."""
     settings: list[Settings] = []
 
-    def run(given: Settings, *_where: object) -> int:
-        settings.append(given)
+    def run(read: Callable[[], Settings], *_where: object) -> int:
+        settings.append(read())
         return 0
 
     monkeypatch.setattr("synguard.daemon.run", run)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -21,7 +24,7 @@ def ignoring() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_interrupts_nothing_and_is_told_once(number: signal.Signals) -> None:
     """An impatient second Ctrl-C does not cut the leave-taking short."""
     told: list[str] = []
@@ -51,3 +54,36 @@ def test_a_background_job_can_be_interrupted_and_nohup_is_kept(ignoring: None) -
         assert not stop.asked
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.asked
+
+
+def test_a_hang_up_asks_a_service_to_reload() -> None:
+    """Each time, also one that came before anybody could be told; it stops nothing."""
+    told: list[str] = []
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        stop.tell_reload(lambda: told.append("reload"))
+        assert told == ["reload"]
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert told == ["reload", "reload"]
+        assert not stop.asked
+
+
+def test_a_terminal_that_is_gone_stops_what_it_started() -> None:
+    """Whoever closes the window expects that what ran in it ends."""
+    script = (
+        "import os, signal\n"
+        "from synguard.daemon.stopping import StopRequest\n"
+        "with StopRequest() as stop:\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "    print('stops' if stop.asked else 'goes on')\n"
+    )
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-c", script])  # noqa: S606 - a terminal's own child
+    said = b""
+    with contextlib.suppress(OSError):  # EIO is a terminal's end of file
+        while data := os.read(terminal, 1024):
+            said += data
+    os.waitpid(child, 0)
+    os.close(terminal)
+    assert said.strip() == b"stops"

@@ -49,7 +49,7 @@ def test_baselines_are_saved_every_minute_and_at_the_end(monkeypatch: pytest.Mon
     control: Any = SimpleNamespace(start=quietly, stop=quietly)
 
     async def story() -> int:
-        running = asyncio.create_task(watched.run(control, StopRequest()))
+        running = asyncio.create_task(watched.run(control, StopRequest(), quietly))
         while len(saved) < 3:
             await asyncio.sleep(0.005)
         watched._stop.set()
