@@ -9,7 +9,15 @@ import pytest
 
 from synguard.commit import commit_of
 from synguard.observe.journal import message_id
-from tests.service.installed import GUARDED, attachments, named_for_us, program_id, restarted, status
+from tests.service.installed import (
+    GUARDED,
+    attachments,
+    main_pid,
+    named_for_us,
+    program_id,
+    restarted,
+    status,
+)
 from tests.service.machine import Machine
 from tests.service.silent_source import SYNS
 
@@ -165,7 +173,7 @@ def test_systemctl_status_says_how_it_fares(installed: Machine) -> None:
 
 def test_a_reload_takes_up_a_right_file_and_refuses_a_wrong_one(installed: Machine) -> None:
     """By the same daemon: systemctl tells of the wrong one, and so does the daemon if it is signalled."""
-    pid = status(installed)["pid"]
+    pid = main_pid(installed)
     installed.run("cp", "/etc/synguard/synguard.toml", "/etc/synguard/kept")
     installed.run("sed", "-i", "s/^min_attempts = .*/min_attempts = 41/", "/etc/synguard/synguard.toml")
     installed.run("systemctl", "reload", "synguard")
@@ -180,9 +188,9 @@ def test_a_reload_takes_up_a_right_file_and_refuses_a_wrong_one(installed: Machi
         *("systemctl", "show", "--property", "StatusText", "--value", "synguard"),
         want="settings file is refused",
     )
-    installed.poll("synguard", "status", want="detect.min_attempts")
+    installed.poll("synguard", "status", "--config", "/etc/synguard/kept", want="detect.min_attempts")
     assert installed.run("systemctl", "is-active", "synguard").stdout.strip() == "active"
-    assert status(installed)["pid"] == pid
+    assert main_pid(installed) == pid
     installed.run("mv", "/etc/synguard/kept", "/etc/synguard/synguard.toml")
     installed.run("systemctl", "reload", "synguard")
     installed.poll("journalctl", "--unit", "synguard", "--output", "cat", want="[41, 40]")
