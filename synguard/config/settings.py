@@ -163,6 +163,16 @@ class ControlSettings(Section, frozen=True, kw_only=True):
         str, fixed(about("The group that may use the socket besides root. Empty: root alone.", max_length=32))
     ] = "synguard"
 
+    changes_by: Annotated[
+        Literal["group", "root"],
+        fixed(
+            about(
+                "Who may change blocks, silences and the mode. group: whoever is in the group above. "
+                "root: root alone; the group may look."
+            )
+        ),
+    ] = "group"
+
     @property
     def socket_path(self) -> Path:
         """``socket`` as a path."""

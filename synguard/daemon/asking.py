@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from synguard.daemon.control import Handler, Peer, argument
+from synguard.daemon.control import Handler, argument
+from synguard.daemon.permitting import Peer
 from synguard.history.questions import (
     Rows,
     find_listener_series,

@@ -7,40 +7,32 @@ the daemon: requests, answers, connections and patience all have limits.
 from __future__ import annotations
 
 import asyncio
-import grp
 import inspect
 import json
-import os
 import socket
-import stat
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from synguard.client import MAX_RESPONSE_BYTES, daemon_pid
-from synguard.config.declaring import SOCKET_PATH_MAX_BYTES
-from synguard.errors import SynguardError, UnsupportedError, UsageError
+from synguard.client import MAX_RESPONSE_BYTES
+from synguard.daemon.permitting import Peer, Permission
+from synguard.daemon.socket_file import SocketFile
+from synguard.errors import SynguardError, UsageError
 
 MAX_REQUEST_BYTES = 1024 * 1024  # A full list of the longest addresses for `block add`.
 MAX_CONNECTIONS = 64
+#: Of these, so many are for root and the daemon's own user, whom nobody else shall keep out.
+KEPT_CONNECTIONS = 8
 #: How long a peer may take to send one request line, and to take in one answer.
 PEER_TIMEOUT_S = 5.0
 
 _LISTEN_QUEUE = 64
 #: asyncio accepts, makes the transport and begins the conversation in as many turns of the loop.
 _TURNS_TO_CONVERSE = 4
-
-
-class Peer(NamedTuple):
-    """Who asks, by the kernel's word at connect time."""
-
-    pid: int
-    uid: int
-    gid: int
 
 
 #: Takes the request's arguments; returns what JSON can carry, JSON itself as a msgspec.Raw, or an awaitable
@@ -78,14 +70,21 @@ class ControlServer:
     """
 
     def __init__(
-        self, path: Path, group: str, handlers: Mapping[str, Handler], logger: FilteringBoundLogger
+        self,
+        path: Path,
+        group: str,
+        handlers: Mapping[str, Handler],
+        logger: FilteringBoundLogger,
+        permission: Permission | None = None,
     ) -> None:
+        """Prepare; without a ``permission`` whoever may open the socket may do everything."""
         self._path = path
         self._group = group
+        self._file = SocketFile(path, group, logger)
         self._handlers = handlers
         self._log = logger
+        self._permission = permission
         self._server: asyncio.Server | None = None
-        self._identity: tuple[int, int] | None = None
         self._conversations: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -97,7 +96,7 @@ class ControlServer:
 
         """
         try:
-            listening = self._bind()
+            listening = self._file.bind()
         except OSError as error:
             reason = error.strerror or error
             raise SynguardError(f"cannot create the control socket {self._path}: {reason}") from error
@@ -116,8 +115,7 @@ class ControlServer:
             conversation.cancel()
         await asyncio.gather(*self._conversations, return_exceptions=True)
         self._server = None
-        if self._identity is not None and _identity(self._path) == self._identity:
-            self._path.unlink(missing_ok=True)
+        self._file.remove()
 
     async def _let_nobody_in(self) -> None:
         # Who was let in a moment ago is no conversation yet, and asyncio would forget such a connection open.
@@ -125,58 +123,6 @@ class ControlServer:
             asyncio.get_running_loop().remove_reader(listening.fileno())
         for _ in range(_TURNS_TO_CONVERSE):
             await asyncio.sleep(0)
-
-    def _bind(self) -> socket.socket:
-        if len(os.fsencode(self._path)) > SOCKET_PATH_MAX_BYTES:
-            raise UsageError(f"control.socket: {self._path} is longer than {SOCKET_PATH_MAX_BYTES} bytes")
-        group_id = self._group_id()
-        self._make_directory(group_id)
-        _remove_stale(self._path)
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            # The file takes its mode from the socket's descriptor, so it is never open to more
-            # people than root; a umask would do the same to every other thread's files.
-            os.fchmod(listening.fileno(), 0o600)
-            listening.bind(str(self._path))
-            self._identity = _identity(self._path)
-            self._give_to_group(self._path, group_id, 0o660)
-        except BaseException:
-            listening.close()
-            raise
-        return listening
-
-    def _group_id(self) -> int | None:
-        if not self._group:
-            return None
-        try:
-            return grp.getgrnam(self._group).gr_gid
-        except KeyError:
-            self._log.warning(
-                "control.group_missing",
-                group=self._group,
-                consequence="only root may use the control socket",
-                remedy=f"groupadd --system {self._group}, then restart",
-            )
-            return None
-
-    def _make_directory(self, group_id: int | None) -> None:
-        directory = self._path.parent
-        if directory.is_dir():
-            return
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        directory.mkdir(mode=0o700)
-        self._give_to_group(directory, group_id, 0o750)
-
-    def _give_to_group(self, path: Path, group_id: int | None, mode: int) -> None:
-        if group_id is None:
-            return
-        try:
-            os.chown(path, -1, group_id, follow_symlinks=False)
-        except PermissionError as error:
-            # Without root, and not a member: the group goes without rather than the guard.
-            self._log.warning("control.group_refused", path=str(path), group=self._group, error=str(error))
-            return
-        path.chmod(mode)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         conversation = asyncio.current_task()
@@ -198,7 +144,7 @@ class ControlServer:
         # A high-water mark of nothing makes drain() wait until the peer has taken the whole answer.
         writer.transport.set_write_buffer_limits(high=0)
         peer = _peer(writer)
-        if len(self._conversations) > MAX_CONNECTIONS:
+        if len(self._conversations) > MAX_CONNECTIONS - (0 if peer.is_trusted else KEPT_CONNECTIONS):
             await _send(writer, _refusal(SynguardError("too many connections: try again")))
             return
         while True:
@@ -218,7 +164,10 @@ class ControlServer:
         try:
             request = _parse(line)
             command = request.command
-            result = self._handler(command)(request.arguments, peer)
+            handler = self._handler(command)
+            if self._permission is not None:
+                await self._permission.check(command, peer)
+            result = handler(request.arguments, peer)
             if inspect.isawaitable(result):
                 result = await result
             return _encode_result(result)
@@ -273,28 +222,3 @@ def _peer(writer: asyncio.StreamWriter) -> Peer:
     connection = writer.get_extra_info("socket")
     packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return Peer(*struct.unpack("3i", packed))
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove a socket that a killed daemon left behind; refuse to touch anything else."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise UsageError(f"control.socket: {path} exists and is no socket: move it away or name another")
-    try:
-        pid = daemon_pid(path)
-    except UnsupportedError as error:
-        raise UnsupportedError(f"control.socket: {path} belongs to somebody else") from error
-    if pid is not None:
-        raise SynguardError(f"synguard already answers on {path} (pid {pid}): stop it or use another socket")
-    path.unlink()

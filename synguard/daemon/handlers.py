@@ -12,7 +12,8 @@ import msgspec
 
 from synguard.config import Settings
 from synguard.daemon.asking import Asking
-from synguard.daemon.control import Handler, Peer, argument
+from synguard.daemon.control import Handler, argument
+from synguard.daemon.permitting import Peer
 from synguard.daemon.responding import block_rows
 from synguard.daemon.rows import block_row
 from synguard.daemon.shared import Shared, Turns

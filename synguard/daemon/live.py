@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
-from synguard.daemon.control import Peer, argument
+from synguard.daemon.control import argument
 from synguard.daemon.latest import Latest
+from synguard.daemon.permitting import Peer
 from synguard.daemon.responding import newest_rows
 from synguard.daemon.rows import listener_row, source_row
 from synguard.daemon.shared import Shared, Turns

@@ -23,7 +23,8 @@ import msgspec
 
 from synguard.daemon.announcement import picture
 from synguard.daemon.cases import AlertHistory
-from synguard.daemon.control import Peer, argument
+from synguard.daemon.control import argument
+from synguard.daemon.permitting import Peer
 from synguard.history.filter import AlertFilter
 from synguard.history.matching import matcher
 from synguard.history.records import alert_to_json

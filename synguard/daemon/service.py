@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from synguard import __version__
-from synguard.config import Settings
+from synguard.config import ControlSettings, Settings
 from synguard.daemon.adjusting import Adjustment, keep_of
 from synguard.daemon.cases import Cases
-from synguard.daemon.control import ControlServer
+from synguard.daemon.control import ControlServer, Handler
 from synguard.daemon.guard import Guard
 from synguard.daemon.handlers import Handlers
 from synguard.daemon.keeping import Keeper
 from synguard.daemon.latest import Latest
 from synguard.daemon.live import Live
 from synguard.daemon.news import News, Published
+from synguard.daemon.permitting import Permission
 from synguard.daemon.placing import Placing
 from synguard.daemon.reloading import Reloader
 from synguard.daemon.responding import make_upkeep
@@ -127,7 +129,7 @@ def _guard(
         handlers = Handlers(settings, watch, upkeep, history, log_lines, status)
         live = Live(watch, responder, latest, status.health)
         commands = {**handlers.by_command(), "news": news.answer, "top": live.answer}
-        control = ControlServer(settings.control.socket_path, settings.control.group, commands, log)
+        control = _control(settings.control, commands, log)
         adjustment = Adjustment(watch, history, log_lines, log)
         asyncio.run(watch.run(control, stop, reloader.by(adjustment.apply)))
         if not placing.keeper.leaves:
@@ -138,6 +140,13 @@ def _guard(
         history.close()
         probe.watch_flows(False)  # nobody would read them, and each packet paid for it
         probe.close()
+
+
+def _control(
+    settings: ControlSettings, commands: Mapping[str, Handler], log: FilteringBoundLogger
+) -> ControlServer:
+    may_change = Permission(settings.group if settings.changes_by == "group" else "", log)
+    return ControlServer(settings.socket_path, settings.group, commands, log, may_change)
 
 
 async def _restore(upkeep: Upkeep, history: HistoryStore) -> None:

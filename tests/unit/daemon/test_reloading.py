@@ -16,7 +16,7 @@ FIXED = {
     *("probe.interfaces", "probe.xdp_mode", "probe.visibility", "probe.ipv6_prefix", "probe.prefix_ipv4"),
     *("probe.prefix_ipv6", "probe.max_sources", "probe.max_prefixes", "probe.max_listeners"),
     *("probe.keep_attached", "probe.pin_directory", "respond.backend", "respond.max_blocks"),
-    *("history.database", "control.socket", "control.group"),
+    *("history.database", "control.socket", "control.group", "control.changes_by"),
 }
 
 
