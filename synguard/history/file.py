@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from synguard.history.version import NewerHistoryError, refuse_newer
+from synguard.ownership import open_or_create
 
 #: A reader's or a backup's short lock is waited for; a longer one degrades.
 BUSY_TIMEOUT_S = 0.25
@@ -38,7 +39,8 @@ class DatabaseFile:
         with self._faults():
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             # SQLite gives its -wal and -shm the database's own mode; addresses are personal data.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640))
+            # Root's are given to whoever the database belongs to (robustFchown() in SQLite's os_unix.c).
+            os.close(open_or_create(path, 0o640))
             self._identity = self._identify()
         self._refuse_newer()
         with self._faults():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from synguard.errors import SynguardError, UnsupportedError
-from synguard.ownership import new_owner, trusted_users
+from synguard.ownership import open_or_create, trusted_users
 from synguard.probe.beacon import light
 
 #: Fixed, and not a setting: two daemons with different settings must still meet here.
@@ -92,7 +92,7 @@ class Claim:
     def _open(self) -> IO[str]:
         try:
             _make_folder()
-            descriptor = _open_or_create(self._path)
+            descriptor = open_or_create(self._path, 0o600, follow=False)
         except PermissionError as error:
             raise UnsupportedError(
                 f"cannot write {self._path} ({error.strerror}): run synguard as root, or as a service"
@@ -123,20 +123,6 @@ class Claim:
 
 def _make_folder() -> None:
     CLAIMS.mkdir(mode=0o755, parents=True, exist_ok=True)
-
-
-def _open_or_create(path: Path) -> int:
-    """Return a descriptor of a file in a folder whose owner shall not lead root elsewhere by a link."""
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-    while True:
-        with suppress(FileNotFoundError):
-            return os.open(path, flags)
-        with suppress(FileExistsError):
-            descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
-            owner = new_owner(path.parent)
-            if owner is not None:
-                os.fchown(descriptor, *owner)
-            return descriptor
 
 
 def claim_interface(name: str) -> Claim:

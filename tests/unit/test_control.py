@@ -18,7 +18,8 @@ import structlog
 
 from synguard import client
 from synguard.daemon import control
-from synguard.daemon.control import Handler, Peer, argument
+from synguard.daemon.control import Handler, argument
+from synguard.daemon.permitting import Peer
 from synguard.errors import SynguardError, UnsupportedError, UsageError
 from tests.unit.serving import serving
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from synguard import client
-from synguard.daemon.control import Peer
+from synguard.daemon.permitting import Peer
 from synguard.errors import SynguardError, UsageError
 from tests.unit.serving import GROUP, serving
 

@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from synguard.cli import cli
-from synguard.daemon.control import Handler, Peer
+from synguard.daemon.control import Handler
+from synguard.daemon.permitting import Peer
 from synguard.endpoint import Listener
 from synguard.history.database import HistoryDatabase
 from synguard.history.pending import Batch, Saved

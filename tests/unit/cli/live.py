@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from synguard.client import request
-from synguard.daemon.control import Peer
 from synguard.daemon.news import News, Published
+from synguard.daemon.permitting import Peer
 from synguard.history.filter import AlertFilter
 from synguard.history.query import find_alerts, get_alert
 from synguard.history.records import alert_from_json, alert_to_json

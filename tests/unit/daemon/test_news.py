@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from synguard.daemon import news as news_module
-from synguard.daemon.control import Peer
 from synguard.daemon.news import News, Published
+from synguard.daemon.permitting import Peer
 from synguard.history.records import alert_to_json
 from synguard.model import Alert, AlertState, Severity
 from tests.unit.daemon.staging import FLOOD
