@@ -197,6 +197,13 @@ class Guard:
         for guarded in self._interfaces:
             guarded.claim.note(**facts)
 
+    def switched_in_s(self) -> float:
+        """Return how long the slowest interface took from its first hook to its last."""
+        return max(
+            (one.attachment.switched_in_s for one in self._interfaces if one.attachment is not None),
+            default=0.0,
+        )
+
     def names(self) -> list[str]:
         """Return the interfaces that are to be guarded, those that are missing too."""
         return [guarded.name for guarded in self._interfaces]

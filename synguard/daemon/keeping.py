@@ -115,8 +115,11 @@ class Keeper:
                 self._say_unavailable(error)
         return self._pinned
 
-    def settle(self, guarded: Collection[str]) -> None:
-        """Now that the probe is attached to these, remove what it replaced. Trouble is logged."""
+    def settle(self, guarded: Collection[str], switched_in_s: float) -> None:
+        """Now that the probe is attached to these, remove what it replaced. Trouble is logged.
+
+        ``switched_in_s`` is how long the two sides of a connection may have been seen by two programs.
+        """
         self.leaves = self._settings.keep_attached and self._pinned is not None
         if not self._found:
             return
@@ -129,9 +132,9 @@ class Keeper:
             self._folder.remove_sets(keep=self._pinned)
         except PinError as error:
             self._log.error("pins.not_removed", path=str(self._folder.path), error=str(error))
-        self._say_what_became()
+        self._say_what_became(switched_in_s)
 
-    def _say_what_became(self) -> None:
+    def _say_what_became(self, switched_in_s: float) -> None:
         if self._taken == self._version:
             self._log.info("probe.taken_over", layout=self._version.layout, program=self._version.program)
             return
@@ -143,6 +146,7 @@ class Keeper:
             old_program=old.program,
             new_program=self._version.program,
             counts="go on" if self._taken else "start anew",
+            gap_ms=round(1000 * switched_in_s, 3),
         )
 
     def describe(self) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Placing:
         if pinned is not None:
             self.guard.note(pin_directory=str(pinned.parents[1]))
         self.guard.attach_first(probe)
-        self.keeper.settle(self.guard.names())
+        self.keeper.settle(self.guard.names(), self.guard.switched_in_s())
         self._known.keep_only(probe.programs[XDP_PROGRAM])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Attachment:
     egress: str
     #: Why it is not the best way, if it is not.
     note: str | None = None
+    #: From the first hook's change to the last one's: meanwhile the two sides may be seen by two programs.
+    switched_in_s: float = 0.0
 
     @property
     def can_drop(self) -> bool:
@@ -129,9 +132,11 @@ def attach(
     known.hold(programs[XDP_PROGRAM])
     with _in_words(interface.name), IPRoute(ext_ack=True) as ipr:
         _ensure_clsact(ipr, interface.index, claim)
+        began_s = time.monotonic()
         tc.place_filter(ipr, interface, TC_EGRESS_PROGRAM, programs[TC_EGRESS_PROGRAM])
         ingress, note = _attach_ingress(ipr, interface, programs, wanted, known)
-    return Attachment(find_interface(interface.name), ingress, "tc-clsact", note)
+        switched_in_s = time.monotonic() - began_s
+    return Attachment(find_interface(interface.name), ingress, "tc-clsact", note, switched_in_s)
 
 
 def detach(name: str, known: KnownPrograms, *, made_clsact: bool) -> list[str]:

@@ -32,7 +32,7 @@ settings = ProbeSettings(keep_attached=True, pin_directory=sys.argv[2])
 keeper = keeping.Keeper(settings, KnownPrograms(), structlog.get_logger())
 probe = Probe.load(Sizes(64, 64, 8, 8), Groups(), keeper.load)
 keeper.store(probe.loaded)
-keeper.settle([])
+keeper.settle([], 0.0)
 keeper.close()
 """
 

@@ -43,7 +43,7 @@ def test_a_stopped_daemon_leaves_the_interface_as_it_was(
     assert attached(topology.server) == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_daemon_that_is_stopped_while_it_starts_leaves_nothing(
     topology: Topology, tmp_path: Path, number: signal.Signals
 ) -> None:

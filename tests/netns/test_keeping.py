@@ -78,7 +78,9 @@ def test_no_packet_is_missed_from_one_daemon_to_the_next(
     assert Frames(seen.received - before.received, seen.sent - before.sent) == frames
     assert frames.received > by_the_old > 0 or change != "layout"
     assert len(daemon.named("probe.taken_over")) == (change == "none")
-    assert len(daemon.named("probe.replaced")) == (change != "none")
+    replaced = daemon.named("probe.replaced")
+    assert len(replaced) == (change != "none")
+    assert all(0 < event.fields["gap_ms"] <= 50 for event in replaced)
 
 
 def test_what_only_a_daemon_reads_is_not_collected_without_one(keeping: Keeping) -> None:

@@ -119,7 +119,7 @@ def test_a_pipe_in_the_files_place_stops_nothing(start_daemon: StartDaemon, tmp_
     assert guard.stop() == 0
 
 
-def test_many_requests_at_once_and_one_while_it_starts(start_daemon: StartDaemon, tmp_path: Path) -> None:
+def test_many_requests_at_once(start_daemon: StartDaemon, tmp_path: Path) -> None:
     """However often it is asked, it reads what the file says last, and ends as it should."""
     guard = start_daemon()
     reloading = Reloading(guard, tmp_path)
@@ -135,3 +135,12 @@ def test_many_requests_at_once_and_one_while_it_starts(start_daemon: StartDaemon
     )
     os.kill(guard.pid, signal.SIGHUP)
     assert guard.stop() == 0
+
+
+def test_a_request_while_it_starts_is_heeded_later(topology: Topology, tmp_path: Path) -> None:
+    """It neither ends the daemon nor is forgotten."""
+    with Guard(topology.server, tmp_path, "dry-run") as guard:
+        guard.wait_for(lambda: bool(guard.named("probe.attached")), "the attachment", 30.0)
+        os.kill(guard.pid, signal.SIGHUP)
+        guard.wait_for(lambda: bool(guard.named("config.reloaded")), "the reload", 10.0)
+        assert guard.stop() == 0
