@@ -55,7 +55,8 @@ lint-only:
 	@echo "make lint: import-linter"
 	@PYTHONPATH=. $(BIN)/lint-imports
 	@echo "make lint: shellcheck"
-	@shellcheck .ci/run .ci/setup systemd/install systemd/uninstall tests/service/boot.sh
+	@shellcheck -x .ci/run .ci/setup systemd/install systemd/uninstall systemd/debian/build systemd/debian/stage \
+	    tests/service/boot.sh
 
 .PHONY: install
 install: ## install the systemd service into /opt/synguard and start it; DESTDIR is respected
@@ -64,6 +65,10 @@ install: ## install the systemd service into /opt/synguard and start it; DESTDIR
 .PHONY: uninstall
 uninstall: ## remove what install put there; the configuration and the history stay
 	@DESTDIR="$(DESTDIR)" systemd/uninstall
+
+.PHONY: deb
+deb: ## build the Debian package into dist/
+	@systemd/debian/build
 
 .PHONY: clean
 clean: ## remove .venv, caches and build leftovers from this checkout

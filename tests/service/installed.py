@@ -21,7 +21,14 @@ ip route add default via 192.0.2.2
 
 PLACES = (
     *("/etc", "/opt", "/run", "/usr/local", "/var/lib", "/sys/fs/bpf", "/tmp", "/var/tmp"),
-    *("/usr/share/bash-completion", "/usr/share/zsh", "/usr/share/fish"),
+    *(
+        "/usr/share/bash-completion",
+        "/usr/share/zsh",
+        "/usr/share/fish",
+        "/usr/lib",
+        "/usr/bin",
+        "/usr/share/doc",
+    ),
 )
 
 
