@@ -14,6 +14,7 @@ from synguard.errors import UsageError
 #: Read when no file is named and it exists.
 DEFAULT_PATH = Path("/etc/synguard/synguard.toml")
 
+#: A file beyond this is not a settings file, but a slip that would take the daemon's memory.
 MAX_BYTES = 4 << 20
 
 _TABLE = re.compile(r"\s*\[{1,2}(.+?)\]{1,2}\s*(?:#.*)?$")

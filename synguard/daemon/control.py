@@ -64,7 +64,7 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ControlServer:
-    """Answers requests on a Unix socket that only root and one group may open.
+    """Answers requests on a Unix socket that only root and one group may open; ``permission`` judges each.
 
     An empty ``group`` means root alone.
     """
@@ -74,10 +74,9 @@ class ControlServer:
         path: Path,
         group: str,
         handlers: Mapping[str, Handler],
+        permission: Permission,
         logger: FilteringBoundLogger,
-        permission: Permission | None = None,
     ) -> None:
-        """Prepare; without a ``permission`` whoever may open the socket may do everything."""
         self._path = path
         self._group = group
         self._file = SocketFile(path, group, logger)
@@ -165,8 +164,7 @@ class ControlServer:
             request = _parse(line)
             command = request.command
             handler = self._handler(command)
-            if self._permission is not None:
-                await self._permission.check(command, peer)
+            await self._permission.check(command, peer)
             result = handler(request.arguments, peer)
             if inspect.isawaitable(result):
                 result = await result

@@ -52,8 +52,8 @@ class Permission:
     def __init__(self, group: str, log: FilteringBoundLogger) -> None:
         self._group = group
         self._log = log
-        #: By user: when the accounts were asked, and whether they know this user as a member.
-        self._known: dict[int, tuple[float, bool]] = {}
+        #: By user and group: when the accounts were asked, and whether they know this user as a member.
+        self._known: dict[tuple[int, int], tuple[float, bool]] = {}
 
     async def check(self, command: str, peer: Peer) -> None:
         """Raise UnsupportedError where this peer may not have that command carried out.
@@ -73,13 +73,14 @@ class Permission:
         return f"be root or a member of the group {self._group!r} (`sudo usermod -aG {self._group} USER`)"
 
     async def _is_member(self, peer: Peer) -> bool:
-        asked_s, member = self._known.get(peer.uid, (0.0, False))
-        now_s = time.monotonic()
-        if not asked_s or now_s - asked_s > GOOD_FOR_S:
-            member = await asyncio.to_thread(is_member, peer, self._group)
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            self._known[peer.uid] = (now_s, member)
+        who, now_s = (peer.uid, peer.gid), time.monotonic()
+        known = self._known.get(who)
+        if known is not None and now_s - known[0] <= GOOD_FOR_S:
+            return known[1]
+        member = await asyncio.to_thread(is_member, peer, self._group)
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[who] = (now_s, member)
         return member
 
 

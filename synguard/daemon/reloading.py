@@ -11,7 +11,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from synguard.config import Change, Settings, applicable, changes
+from synguard.config import Change, Settings, applicable, changes, file_in_use
 from synguard.errors import SynguardError, UsageError
 from synguard.history.records import time_to_json
 from synguard.observe import systemd
@@ -25,7 +25,7 @@ class Reloader:
 
     Args:
         settings: those that the daemon began with.
-        config_file: what they were read from; None where there was no file.
+        config_file: what they were read from; None where there was no file yet.
         read: reads the file and lays the command line over it. Raises UsageError.
         log: is told what changed, or why nothing did.
 
@@ -73,6 +73,8 @@ class Reloader:
             self._take(settings, wanted, found)
 
     def _read_file(self) -> Settings:
+        # The default one may have come since the start; one that was read once must stay there.
+        self._config_file = file_in_use(self._config_file)
         if self._config_file is not None:
             try:
                 kind = stat.S_IFMT(self._config_file.stat().st_mode)

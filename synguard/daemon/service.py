@@ -146,7 +146,7 @@ def _control(
     settings: ControlSettings, commands: Mapping[str, Handler], log: FilteringBoundLogger
 ) -> ControlServer:
     may_change = Permission(settings.group if settings.changes_by == "group" else "", log)
-    return ControlServer(settings.socket_path, settings.group, commands, log, may_change)
+    return ControlServer(settings.socket_path, settings.group, commands, may_change, log)
 
 
 async def _restore(upkeep: Upkeep, history: HistoryStore) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from synguard.errors import SynguardError, UnsupportedError
 from synguard.probe.syscall import BpfMap
 
 COMPILE_TIMEOUT_S = 60.0
+#: What a process that compiles takes at its peak, and who may have set the limit.
+_NEEDED = "some 145 MiB and the probe's maps besides (MemoryMax= of a unit, a container's limit)"
 _MAX_DESCRIPTORS = 64
 
 
@@ -101,11 +104,18 @@ def _receive(child: subprocess.Popen[str], channel: socket.socket, request: str)
         message, fds, _, _ = socket.recv_fds(channel, 65536, _MAX_DESCRIPTORS)
     except (TimeoutError, subprocess.TimeoutExpired) as error:
         raise SynguardError(
-            f"compiling the probe took longer than {COMPILE_TIMEOUT_S:.0f} s; is the machine overloaded?"
+            f"compiling the probe took longer than {COMPILE_TIMEOUT_S:.0f} s; is the machine overloaded, or "
+            f"memory limited? It takes {_NEEDED}"
         ) from error
     if not message:
-        raise SynguardError(f"the probe's compiler ended without a word:\n{stderr.strip()}")
+        raise SynguardError(_without_a_word(child.returncode, stderr))
     return _interpret(json.loads(message), fds, stderr)
+
+
+def _without_a_word(code: int, stderr: str) -> str:
+    if code == -signal.SIGKILL:
+        return f"the probe's compiler was killed, as where memory is short: it takes {_NEEDED}"
+    return f"the probe's compiler ended without a word (exit code {code}):\n{stderr.strip()}"
 
 
 def _interpret(answer: dict[str, list[str] | str], fds: list[int], stderr: str) -> LoadedObject:

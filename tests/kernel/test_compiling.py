@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.net.namespaces import wait_until
 from synguard.errors import SynguardError
 from synguard.probe import compiler
 from synguard.probe.compiler import ProgramType, load_object
@@ -19,6 +21,14 @@ pytestmark = [pytest.mark.root, pytest.mark.kernel]
 PROGRAM = """
 #include <uapi/linux/bpf.h>
 int passes(struct xdp_md *frame) { return XDP_PASS; }
+"""
+
+#: Loads the file that is its argument, and prints what stands in the way.
+LOAD = """
+import sys; from pathlib import Path; from synguard.errors import SynguardError
+from synguard.probe.compiler import ProgramType, load_object
+try: load_object(Path(sys.argv[1]), {'passes': ProgramType.XDP})
+except SynguardError as error: print(error)
 """
 
 
@@ -58,16 +68,25 @@ def test_a_compiler_that_is_killed_leaves_no_folder(
     assert list(temporary.iterdir()) == []
 
 
+def test_a_compiler_that_is_killed_tells_of_memory(source: Path) -> None:
+    """The kernel kills what exceeds its limit; who reads of it learns how much memory it takes."""
+    os.mkfifo(source.with_name("endless.h"))
+    source.write_text('#include "endless.h"\n' + PROGRAM)
+    command = [sys.executable, "-c", LOAD, str(source)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        wait_until(lambda: children.read_text(encoding="ascii") != "", "the compiler")
+        os.kill(int(children.read_text(encoding="ascii")), signal.SIGKILL)
+        said, _ = parent.communicate(timeout=60)
+    assert "was killed" in said
+    assert "MiB" in said
+    assert "MemoryMax=" in said
+
+
 def test_root_without_its_capabilities_is_not_permitted(source: Path) -> None:
     """A container's root gets exit code 3 and what is needed, not a failed compilation."""
-    script = (
-        "import sys; from pathlib import Path; from synguard.errors import UnsupportedError\n"
-        "from synguard.probe.compiler import ProgramType, load_object\n"
-        "try: load_object(Path(sys.argv[1]), {'passes': ProgramType.XDP})\n"
-        "except UnsupportedError as error: print(error)"
-    )
     refused = subprocess.run(
-        ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", script, str(source)],
+        ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", LOAD, str(source)],
         check=True,
         capture_output=True,
         text=True,

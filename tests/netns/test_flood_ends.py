@@ -49,6 +49,8 @@ def test_an_alert_closes_and_good_clients_do_not_reopen_it(
         wait_until(lambda: good.in_force(guard) == {}, "the response's end", 15.0)
         ended_ns = good.monotonic_ns()
         wait_until(lambda: guard.status()["responses"]["cookies"] == [], "the end of cookies")
+        # The snapshot that ended the response was taken before its last drop.
+        good.rises(lambda: guard.status()["totals"]["attempts"], 20, "the next snapshot")
         before = guard.status()["totals"]
         good.rises(lambda: clients.succeeded, 2 * 80, "two seconds of good clients", 10.0)
         after = guard.status()["totals"]

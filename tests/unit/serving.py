@@ -13,6 +13,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from synguard.daemon.control import ControlServer, Handler
+from synguard.daemon.permitting import Permission
 
 GROUP = grp.getgrgid(os.getgid()).gr_name
 
@@ -31,8 +32,8 @@ def serving(
     path: Path, handlers: Mapping[str, Handler], group: str = GROUP, log: io.StringIO | None = None
 ) -> Iterator[None]:
     """Answer on ``path`` while the block runs; the log's JSON lines go to ``log``."""
-    loop = asyncio.new_event_loop()
-    server = ControlServer(path, group, handlers, _logger(log or io.StringIO()))
+    loop, logger = asyncio.new_event_loop(), _logger(log or io.StringIO())
+    server = ControlServer(path, group, handlers, Permission(group, logger), logger)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:

@@ -19,7 +19,7 @@ import structlog
 from synguard import client
 from synguard.daemon import control
 from synguard.daemon.control import Handler, argument
-from synguard.daemon.permitting import Peer
+from synguard.daemon.permitting import Peer, Permission
 from synguard.errors import SynguardError, UnsupportedError, UsageError
 from tests.unit.serving import serving
 
@@ -153,7 +153,8 @@ def test_a_connection_let_in_while_stopping_is_closed(path: Path) -> None:
     """However far a connection has come when the daemon stops, it is hung up on, and nothing stays open."""
 
     async def stop_after(turns: int) -> bytes:
-        server = control.ControlServer(path, "", {}, structlog.get_logger())
+        log = structlog.get_logger()
+        server = control.ControlServer(path, "", {}, Permission("", log), log)
         await server.start()
         with socket.socket(socket.AF_UNIX) as peer:
             peer.connect(str(path))
@@ -246,6 +247,36 @@ def test_too_many_connections_are_refused(path: Path) -> None:
         for connection in idle:
             connection.close()
         assert _until(lambda: _served(path))
+
+
+def test_others_cannot_keep_root_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who is not root is refused while there is still room, and root is served in it."""
+    stranger = Peer(1, 4_000_001, 4_000_001)
+    with serving(path, {"status": _echo}):
+        with monkeypatch.context() as patched:
+            patched.setattr(control, "_peer", lambda _writer: stranger)
+            idle = [
+                socket.socket(socket.AF_UNIX)
+                for _ in range(control.MAX_CONNECTIONS - control.KEPT_CONNECTIONS)
+            ]
+            for connection in idle:
+                connection.connect(str(path))
+            with pytest.raises(SynguardError, match="too many connections"):
+                client.request(path, "status")
+        assert client.request(path, "status")
+        for connection in idle:
+            connection.close()
+
+
+def test_who_may_look_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server asks for each request whether this peer may have it, before any of it is done."""
+    done: list[str] = []
+    monkeypatch.setattr(control, "_peer", lambda _writer: Peer(1, 4_000_001, 4_000_001))
+    with serving(path, {"status": _echo, "respond": lambda _arguments, _peer: done.append("respond")}):
+        assert client.request(path, "status")
+        with pytest.raises(UnsupportedError, match="change nothing"):
+            client.request(path, "respond", mode="off")
+    assert done == []
 
 
 def _served(path: Path) -> bool:

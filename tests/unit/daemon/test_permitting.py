@@ -81,6 +81,14 @@ def test_members_are_known_by_their_accounts() -> None:
     assert not is_member(Peer(1, STRANGER, 0), "no-such-group")
 
 
+def test_one_groups_answer_is_not_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a user without account the group decides, so what is remembered is remembered with it."""
+    monkeypatch.setattr(permitting, "GOOD_FOR_S", 60.0)
+    permission = Permission("sys", structlog.get_logger())
+    assert may(permission, "respond", Peer(1, STRANGER, grp.getgrnam("sys").gr_gid))
+    assert not may(permission, "respond", Peer(1, STRANGER, STRANGER))
+
+
 def test_who_leaves_the_group_is_refused_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The accounts are asked again after a moment, also for a connection that stays."""
     members = {STRANGER}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
+import pytest
 import structlog
 
 from synguard.config import Change, Settings, applicable, changes
 from synguard.config.checking import declarations
+from synguard.daemon import reloading as reloading_module
 from synguard.daemon.reloading import Reloader
 from synguard.errors import UsageError
 
@@ -110,3 +113,18 @@ def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
     asyncio.run(reloading.reload(applied))
     assert reloading.refused is not None
     assert applied.settings == []
+
+
+def test_a_default_file_that_comes_later_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started without any, the daemon tells which it reads now; a pipe in its place is no file."""
+    file = tmp_path / "synguard.toml"
+    monkeypatch.setattr(reloading_module, "file_in_use", lambda path: path or file)
+    os.mkfifo(file)
+    applied, reloading = Applied(), reloader(Settings())
+    asyncio.run(reloading.reload(applied))
+    said_of_the_pipe = reloading.refused
+    file.unlink()
+    file.touch()
+    asyncio.run(reloading.reload(applied))
+    assert said_of_the_pipe is not None
+    assert (reloading.refused, reloading.describe()["file"]) == (None, str(file))
