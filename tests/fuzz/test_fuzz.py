@@ -33,7 +33,11 @@ MISTAKES = {
     "field of another": ("&ip->daddr, 16)", "&ip->saddr, 16)", "finding: destination is another"),
     "short IPv4 header": (" || header_bytes < sizeof(*ip)", "", "finding: result"),
     "authentication header's length": ("->length + 2) * 4", "->length + 1) * 8", "finding: "),
-    "one extension header less": ("IPV6_EXTENSIONS_MAX 8", "IPV6_EXTENSIONS_MAX 7", "finding: result"),
+    "one extension header less": (
+        "int result = leads_to(next);\n\n\tSTEP_OVER(cursor, &next, result);",
+        "int result = leads_to(next);\n",
+        "finding: result",
+    ),
     "options beyond the frame": ("(void *)(words + 5) <= cursor->end", "1", f"{OVERREAD}|finding: "),
     "clock of an ACK in any segment": ("is_equal(tcp->doff, 8)", "1", "finding: has_timestamp is another"),
     "padding taken for a segment": (

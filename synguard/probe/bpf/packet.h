@@ -9,7 +9,6 @@
 #include <linux/tcp.h>
 
 #define VLAN_TAGS_MAX 2
-#define IPV6_EXTENSIONS_MAX 8
 #define IP_FRAGMENT_OFFSET 0x1fff
 #define NEXT_AUTHENTICATION 51
 #define NEXT_DESTINATION 60
@@ -165,36 +164,58 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *pack
 	return PARSED_TCP;
 }
 
-/* Steps over extension headers until one names TCP or something that cannot lead there. */
-static __always_inline int parse_extensions(struct cursor *cursor, u8 next)
+/* What `next` leads to: TCP, something that cannot lead there, or EXTENSION_DEPTH where it names an extension header. */
+static __always_inline int leads_to(u8 next)
 {
-	struct ipv6_extension *extension;
+	if (next == IPPROTO_TCP)
+		return PARSED_TCP;
+	if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_FRAGMENT &&
+	    next != NEXT_AUTHENTICATION && next != NEXT_DESTINATION)
+		return PARSED_NOT_TCP;
+	return EXTENSION_DEPTH;
+}
+
+/* Steps over the extension header that `next` names; returns what the one behind it leads to. */
+static __always_inline int step_over(struct cursor *cursor, u8 *next)
+{
+	struct ipv6_extension *extension = cursor->at;
 	u32 bytes;
 
-#pragma unroll
-	for (int depth = 0; depth <= IPV6_EXTENSIONS_MAX; depth++) {
-		if (next == IPPROTO_TCP)
-			return PARSED_TCP;
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_FRAGMENT &&
-		    next != NEXT_AUTHENTICATION && next != NEXT_DESTINATION)
-			return PARSED_NOT_TCP;
-		if (depth == IPV6_EXTENSIONS_MAX)
-			break;
-		extension = cursor->at;
-		if ((void *)(extension + 1) > cursor->end)
-			return TRUNCATED_IP;
-		bytes = (extension->length + 1) * 8;
-		if (next == IPPROTO_FRAGMENT) {
-			bytes = 8;
-			if (extension->fragment_offset & NET16(0xfff8))
-				return extension->next == IPPROTO_TCP ? FRAGMENT : PARSED_NOT_TCP;
-		} else if (next == NEXT_AUTHENTICATION) {
-			bytes = (extension->length + 2) * 4;
-		}
-		next = extension->next;
-		cursor->at = (void *)extension + bytes;
+	if ((void *)(extension + 1) > cursor->end)
+		return TRUNCATED_IP;
+	bytes = (extension->length + 1) * 8;
+	if (*next == IPPROTO_FRAGMENT) {
+		bytes = 8;
+		if (extension->fragment_offset & NET16(0xfff8))
+			return extension->next == IPPROTO_TCP ? FRAGMENT : PARSED_NOT_TCP;
+	} else if (*next == NEXT_AUTHENTICATION) {
+		bytes = (extension->length + 2) * 4;
 	}
-	return EXTENSION_DEPTH;
+	*next = extension->next;
+	cursor->at = (void *)extension + bytes;
+	return leads_to(*next);
+}
+
+#define STEP_OVER(cursor, next, result) \
+	if (result == EXTENSION_DEPTH)  \
+		result = step_over(cursor, next)
+
+/* Steps over up to eight extension headers. Written out, since LLVM 19 leaves some of such loops as they are, and the
+ * verifier gives up walking them.
+ */
+static __always_inline int parse_extensions(struct cursor *cursor, u8 next)
+{
+	int result = leads_to(next);
+
+	STEP_OVER(cursor, &next, result);
+	STEP_OVER(cursor, &next, result);
+	STEP_OVER(cursor, &next, result);
+	STEP_OVER(cursor, &next, result);
+	STEP_OVER(cursor, &next, result);
+	STEP_OVER(cursor, &next, result);
+	STEP_OVER(cursor, &next, result);
+	STEP_OVER(cursor, &next, result);
+	return result;
 }
 
 /* ::ffff:a.b.c.d stands for IPv4 here; as an IPv6 packet's address it is forged, and Linux discards it. */
@@ -271,10 +292,18 @@ static __always_inline void parse_options(struct cursor *cursor, struct tcphdr *
 	packet->shape = (-(second | third) & (shape ^ shape >> 15) * 0x2c1b3c6d) >> 16;
 }
 
+/* More than eight extension headers of 2 KiB; the difference of two pointers, then, is all the same to the verifier,
+ * which would walk what follows once for each way that leads here.
+ */
+#define TCP_AT_MAX 0x7fff
+
 static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packet)
 {
-	struct tcphdr *tcp = cursor->at;
+	u32 tcp_at = (cursor->at - cursor->begin) & TCP_AT_MAX;
+	struct tcphdr *tcp;
 
+	barrier_var(tcp_at);
+	tcp = cursor->begin + tcp_at;
 	if ((void *)(tcp + 1) > cursor->end)
 		return TRUNCATED_TCP;
 	/* Linux discards a header that goes on behind its datagram. */
@@ -286,7 +315,7 @@ static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packe
 	packet->acknowledgement = NET32(tcp->ack_seq);
 	packet->flags = ((u8 *)tcp)[13];
 	packet->bare = tcp->doff == 5;
-	packet->tcp_at = (void *)tcp - cursor->begin;
+	packet->tcp_at = tcp_at;
 	packet->tcp_bytes = tcp->doff * 4;
 	packet->window = NET16(tcp->window);
 	parse_options(cursor, tcp, packet);

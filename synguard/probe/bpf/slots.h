@@ -30,10 +30,10 @@ enum handshake_phase {
 #define SLOT_EARLY_DATA 0x40   /* our SYN-ACK acknowledged data: TCP Fast Open */
 #define SLOT_IN_CLOSED 0x80    /* the attempt was booked to its address's closed bucket */
 
-/* Without a branch, as is_equal() and is_more(). */
+/* Without a branch, as is_equal() and is_more(), which LLVM 19 would make of what it knows to be 0 or 1. */
 static __always_inline u64 lesser(u64 a, u64 b)
 {
-	u64 a_is_less = (a - b) >> 63;
+	u64 a_is_less = is_more(b, a);
 
 	barrier_var(a_is_less);
 	return b ^ ((a ^ b) & -a_is_less);
