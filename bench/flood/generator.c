@@ -223,7 +223,8 @@ static __always_inline int clear_payload(header_word *payload, void *end, const 
 			return 0;
 		if ((void *)(payload + i + 1) > end)
 			return -1;
-		payload[i] = 0;
+		/* A plain one LLVM 19 would make a call of memset(), which BPF has not. */
+		*(volatile header_word *)&payload[i] = 0;
 	}
 	return 0;
 }
