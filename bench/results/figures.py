@@ -103,6 +103,16 @@ FIGURES: dict[str, Figure] = {
     "follow_lag_ms": Figure("ms", "lower", "median time from an alert's being saved to its being followed"),
     "follow_lag_worst_ms": Figure("ms", "lower", "the worst of the same"),
     "history_bytes_per_alert": Figure("bytes", "lower", "the database's size over its alerts", portable=True),
+    "hours": Figure("h", None, "of the daemon's life, by its driven clock"),
+    "snapshots": Figure("snapshots", None, "looks at the probe in that time"),
+    "floods": Figure("floods", None, "that were sent in that time", portable=True),
+    "alerts_open": Figure("alerts", "lower", "that were not closed at its end", portable=True),
+    "rss_growth_mib": Figure(
+        "MiB", "lower", "resident memory in the last quarter of that time over that in the second, medians"
+    ),
+    "descriptors_growth": Figure("descriptors", "lower", "the same of open descriptors", portable=True),
+    "threads_growth": Figure("threads", "lower", "the same of threads", portable=True),
+    "database_mib": Figure("MiB", "lower", "the history's greatest size with its log", portable=True),
     "received_per_s": Figure("1/s", "higher", "live: packets that the receiver took off its ring"),
     "refused_share": Figure("ratio", None, "live: packets that its full ring refused, over those sent"),
 }

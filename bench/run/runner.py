@@ -18,6 +18,7 @@ from bench.detection.trial import play_case
 from bench.drop import drop
 from bench.folders import folder
 from bench.history import history
+from bench.life import life
 from bench.live import live
 from bench.measure.premises import broken_premises, deserves_another_try
 from bench.measure.trial_figures import facts_of, figures_of
@@ -37,6 +38,7 @@ from bench.scenario.model import (
     DropScenario,
     FloodScenario,
     HistoryScenario,
+    LifeScenario,
     LiveScenario,
     Premise,
     Promise,
@@ -132,6 +134,8 @@ class Runner:
             yield from share.play(scenario, self._tell)
         elif isinstance(scenario, HistoryScenario):
             yield from history.play(scenario, self._tell)
+        elif isinstance(scenario, LifeScenario):
+            yield from life.play(scenario, self._tell)
         else:
             yield from self._cell_trials(plan)
 

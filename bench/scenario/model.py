@@ -24,6 +24,7 @@ __all__ = [
     "FloodScenario",
     "FloodSpec",
     "HistoryScenario",
+    "LifeScenario",
     "LiveScenario",
     "Premise",
     "Promise",
@@ -176,6 +177,19 @@ class HistoryScenario(Record, tag_field="kind", tag="history", frozen=True, kw_o
     promises: tuple[Promise, ...] = ()
 
 
+class LifeScenario(Record, tag_field="kind", tag="life", frozen=True, kw_only=True):
+    """Lives hours of the daemon's life by a driven clock, and measures what it holds; one trial."""
+
+    purpose: str
+    premises: tuple[Premise, ...] = ()
+    #: The daemon's looks at the probe; some 9,900 are an hour.
+    snapshots: Annotated[int, Meta(ge=500, le=10_000_000)] = 250_000
+    #: history.retention_mib, which a day is to reach.
+    retention_mib: Annotated[int, Meta(ge=1, le=1024)] = 2
+    repetitions: Annotated[int, Meta(ge=1, le=100)] = 1
+    promises: tuple[Promise, ...] = ()
+
+
 Scenario = (
     FloodScenario
     | CostScenario
@@ -187,4 +201,5 @@ Scenario = (
     | ShareScenario
     | DetectionScenario
     | HistoryScenario
+    | LifeScenario
 )
