@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from structlog.typing import FilteringBoundLogger
 
 from synguard.config import Settings
+from synguard.daemon import trimming
 from synguard.daemon.cases import Cases
 from synguard.daemon.control import ControlServer
 from synguard.daemon.egress import Egress
@@ -35,6 +36,8 @@ REVIEW_INTERVAL_S = 10.0
 BASELINES_INTERVAL_S = 60.0
 #: That an idle daemon runs is written down this often; a busy one's seconds tell.
 RUN_INTERVAL_S = 10.0
+#: What floods and questions leave free in malloc's heaps would else be held for months.
+TRIM_INTERVAL_S = 60.0
 
 
 #: Reads the settings file anew, and returns why it is refused, or None.
@@ -129,6 +132,7 @@ class Watch:
                 group.create_task(self._every(REVIEW_INTERVAL_S, self._review)),
                 group.create_task(self._every(BASELINES_INTERVAL_S, self._save_baselines)),
                 group.create_task(self._every(RUN_INTERVAL_S, self._go_on)),
+                group.create_task(self._every(TRIM_INTERVAL_S, self._trim)),
                 group.create_task(self._reload_when_told(reload)),
             ]
             await self._stop.wait()
@@ -194,6 +198,9 @@ class Watch:
 
     async def _go_on(self) -> None:
         self._history.run_goes_on(time.time())
+
+    async def _trim(self) -> None:
+        await asyncio.to_thread(trimming.give_back)
 
     async def _poll(self) -> None:
         """Read at a steady pace; a read that came late does not shift the next ones."""
