@@ -10,7 +10,8 @@ What is measured
     size.
 
 What makes a trial invalid
-    SYNs that were sent and not counted, or a daemon that ended early.
+    More than a thousandth of the SYNs sent and not counted, questions without an answer, or a daemon that
+    ended early.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _MIB = 1 << 20
 #: Ten snapshots a second at the least, with what a busy machine takes besides.
 _REAL_S_PER_SNAPSHOT, _REAL_S_BESIDES = 0.1, 120.0
 _COUNTED_SHARE_MIN = 0.999
+#: It is asked twice a minute.
+_ANSWERS_PER_HOUR_MIN = 100
 #: Three times the default: a day is some 200,000 snapshots, and not 700,000.
 POLL_INTERVAL_MS = 300
 
@@ -86,6 +89,8 @@ def _live(scenario: LifeScenario, topology: Topology, files: Path, program: Sequ
     ) as process:
         try:
             said, log = process.communicate(msgspec.json.encode(plan), limit_s)
+        except subprocess.TimeoutExpired as error:
+            raise SynguardError(f"the daemon did not come to its end within {limit_s:.0f} s") from error
         finally:
             process.kill()
     if process.returncode:
@@ -151,3 +156,5 @@ def _faults(scenario: LifeScenario, samples: Sequence[Sample]) -> Iterator[str]:
         yield f"the daemon ended after {last.snapshots} of {scenario.snapshots} snapshots"
     if not _COUNTED_SHARE_MIN * last.syns <= last.attempts <= last.syns:
         yield f"{last.syns} SYNs were sent, and {last.attempts} counted"
+    if last.answers < int(_ANSWERS_PER_HOUR_MIN * last.hours):
+        yield f"the daemon answered {last.answers} times in {last.hours:.1f} hours"

@@ -11,7 +11,7 @@ import random
 import socket
 import struct
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from ipaddress import IPv4Address
 
 from bench.cost.frames import Segment, build_frame
@@ -49,19 +49,15 @@ class Traffic:
         self.syns = 0
         self._begin_ns = self._done_ns = begin_ns
         self._random = random.Random(1)
-        self._stack = ExitStack()
-        self._far = self._stack.enter_context(call_in(switch, lambda: _wire(port, 0)))
-        self._near = self._stack.enter_context(_wire(interface, _ETH_P_IP))
+        # Both stay open as long as the process that lives the day.
+        self._far = call_in(switch, lambda: _wire(port, 0))
+        self._near = _wire(interface, _ETH_P_IP)
         self._syn, self._answer, self._ack = (
             bytearray(build_frame(4, segment)) for segment in (Segment.SYN, Segment.SYN_ACK, Segment.ACK)
         )
 
-    def close(self) -> None:
-        """Close the wire's ends."""
-        self._stack.close()
-
     def floods(self, until_ns: int) -> int:
-        """Return how many floods have begun by then."""
+        """Return how many floods have ended by then."""
         rounds, rest = divmod((until_ns - self._begin_ns) / _NS_PER_S, ROUND_S)
         return int(rounds) + (rest > _FLOOD_ENDS_S)
 

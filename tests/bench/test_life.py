@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from bench.life.life import play
+from bench.life.day import Sample
+from bench.life.life import _faults, play
 from bench.net.namespaces import namespaces_of
 from bench.results.model import Trial
 from bench.results.verdicts import judge
@@ -71,3 +73,36 @@ def test_a_leak_is_seen(leaked: str, figure: str, at_least: float, tmp_path: Pat
     program.write_text(LEAK.format(leaked=leaked), encoding="utf-8")
     trial = lived(5000, str(program))
     assert (trial.figures[figure] or 0) > at_least
+
+
+LIVED = Sample(
+    hours=2.0,
+    snapshots=500,
+    resident_bytes=1,
+    descriptors=1,
+    threads=1,
+    database_bytes=1,
+    syns=10_000,
+    attempts=9_990,
+    floods=1,
+    answers=200,
+    last=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("sample", "said"),
+    [
+        (LIVED, ""),
+        (msgspec.structs.replace(LIVED, attempts=9_989), "10000 SYNs were sent"),
+        (msgspec.structs.replace(LIVED, attempts=10_001), "10000 SYNs were sent"),
+        (msgspec.structs.replace(LIVED, answers=199), "answered 199 times"),
+        (msgspec.structs.replace(LIVED, last=False), "ended after 500"),
+    ],
+    ids=["all is well", "uncounted", "counted twice", "unanswered", "ended early"],
+)
+def test_what_makes_no_result_is_said(sample: Sample, said: str) -> None:
+    """A day whose packets or questions went astray proves nothing."""
+    faults = list(_faults(LifeScenario(purpose="A test.", snapshots=500), [sample]))
+    assert len(faults) == (said != "")
+    assert said in "".join(faults)
